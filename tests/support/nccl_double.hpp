@@ -314,6 +314,7 @@ class machine {
   nccl_status abort(member* m) {
     std::lock_guard const lock(mutex_);
     if (m == nullptr || m->aborted || m->destroyed) return nccl_status::invalid_argument;
+    if (m->of) end_by_abort(*m);
     drop(*m);
     m->aborted = true;
     return nccl_status::success;
@@ -495,6 +496,28 @@ class machine {
         for (auto const& l : *held) forget(l);
     m.issued.clear();
     m.submitting.clear();
+  }
+
+  /// An aborted operation may let the other end go on, with garbage.
+  void end_by_abort(member& m) {
+    auto& c = *m.of;
+    auto const garble = [&](std::deque<operation_state*>& queue, std::size_t times) {
+      if (queue.empty() || engine_() % 2 == 0) return;
+      auto& o = *queue.front();
+      queue.pop_front();
+      if (settings_.moves_bytes && o.to != nullptr && o.count > 0)
+        std::memset(o.to, 0x5a, o.bytes() * times);
+      ended(o);
+    };
+    for (auto const& l : m.issued)
+      for (auto const& o : l->operations) {
+        if (o->what == kind::send) garble(c.receives[{m.place, o->peer}], 1);
+        if (o->what == kind::receive) garble(c.sends[{o->peer, m.place}], 1);
+        if (!o->collective()) continue;
+        for (std::size_t k = 0; k < c.collectives.size(); ++k)
+          if (static_cast<int>(k) != m.place)
+            garble(c.collectives[k], o->what == kind::all_gather ? c.collectives.size() : 1);
+      }
   }
 
   void progress() {

@@ -161,12 +161,6 @@ class nccl_session {
   }
   /// Returns whether the rank has reached its injected failure.
   [[nodiscard]] bool fails_now(rank_state const& self) const;
-  /// Stops without a message; after `timeout` the other ranks treat this rank as lost.
-  void mark_failed(rank_state& self) {
-    self.silent = true;
-    submitted_.cancel_after(config_.timeout);
-  }
-
   void join() {
     for (auto& r : ranks_)
       if (r->thread.joinable()) r->thread.join();

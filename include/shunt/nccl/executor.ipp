@@ -61,31 +61,34 @@ void nccl_session<Api, Systems, Work>::run_rank(rank_state& self) {
     if (config_.self && config_.share_identity) identity_ = config_.share_identity(members_);
     auto const net =
         std::make_unique<nccl_transport<Api>>(identity_, members_, self.rank, net_config);
-    lists.emplace(device, *net, work_, guard_, first_iteration_, config_.floats, clock_.now());
     try {
+      lists.emplace(device, *net, work_, guard_, first_iteration_, config_.floats, clock_.now());
       enqueue_all(self, *lists, *net);
       net->close();
       self.log = lists->log();
     } catch (...) {
-      self.log = lists->log();
+      if (lists) self.log = lists->log();
       first = !submitted_.cancelled();
-      if (fails_now(self))
-        mark_failed(self);
-      else
-        submitted_.cancel();
-      lists->stop();
+      if (fails_now(self)) {  // without a message: the others treat it as lost after a while
+        self.silent = true;
+        submitted_.wait_for_cancel(config_.timeout);
+      }
+      guard_.stop(device);  // the others abort once the session is cancelled
+      submitted_.cancel();
       net->abort();
-      if (!self.silent) try {  // survivors know to the instruction what took effect
-          lists->collect_stopped();
-          self.log = lists->log();
-        } catch (...) {  // the device has failed
-        }
+      if (!lists || self.silent) throw;
+      try {  // survivors know to the instruction what took effect
+        lists->collect_stopped();
+        self.log = lists->log();
+      } catch (...) {  // the device has failed
+      }
+      if (auto const thrown = lists->thrown()) std::rethrow_exception(thrown);
       throw;
     }
   } catch (peer_lost const& e) {
     self.noticed.push_back(e.peer());
   } catch (run_aborted const&) {
-    if (!self.silent && fails_now(self)) mark_failed(self);
+    self.silent = self.silent || fails_now(self);
   } catch (nccl_error const&) {  // an abort by another rank is no failure of this one
     if (first) self.failure = std::current_exception();
   } catch (...) {

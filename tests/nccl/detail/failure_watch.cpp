@@ -51,7 +51,7 @@ TEST(failure_watch, closes_its_guard_while_every_queue_is_stuck) {
                          .bytes = sizeof effect};
   system.move(stream, {&part, 1}, watch.guard());
   system.stuck = true;
-  EXPECT_NO_THROW(watch.stop());
+  EXPECT_NO_THROW(guard.stop(system));
   system.stuck = false;
   system.synchronize();  // the queues run again when the communicators have ended
   EXPECT_EQ(effect, 0);
@@ -64,7 +64,7 @@ TEST(failure_watch, closes_its_guard_and_keeps_what_the_work_threw) {
   shared_guard<host_streams> guard;
   failure_watch<host_streams> watch(system, stream, 0, guard);
   system.synchronize();
-  watch.stop();
+  guard.stop(system);
   EXPECT_EQ(*watch.guard(), 0);
   EXPECT_NO_THROW(watch.rethrow());
   watch.sink()->what = std::make_exception_ptr(std::runtime_error("no data"));
@@ -78,11 +78,20 @@ TEST(failure_watch, closes_the_guard_of_all_ranks_at_once) {
   shared_guard<host_streams> guard;
   host_streams::stream const streams[] = {systems[0].make_stream(), systems[1].make_stream()};
   failure_watch<host_streams> first(systems[0], streams[0], 0, guard);
-  first.stop();
+  guard.stop(systems[0]);
   failure_watch<host_streams> late(systems[1], streams[1], 0, guard);
   EXPECT_EQ(first.guard(), late.guard());
   EXPECT_EQ(*late.guard(), 0);
   EXPECT_TRUE(late.stopped());
+}
+
+TEST(failure_watch, finds_the_guard_closed_where_no_rank_holds_it_any_more) {
+  host_streams system(1);
+  shared_guard<host_streams> guard;
+  guard.stop(system);
+  auto const stream = system.make_stream();
+  failure_watch<host_streams> late(system, stream, 0, guard);
+  EXPECT_EQ(*late.guard(), 0);
 }
 
 }  // namespace

@@ -129,8 +129,8 @@ class basic_shared_submissions {
   void give_up_at(clock::time_point when);
   /// No rank starts another program.
   void cancel();
-  /// Cancels after `pause`, or when another thread has cancelled.
-  void cancel_after(std::chrono::milliseconds pause);
+  /// Waits until another thread has cancelled, at most `pause`.
+  void wait_for_cancel(std::chrono::milliseconds pause);
   [[nodiscard]] bool cancelled() const;
   /// No more programs come.
   void close();
@@ -221,12 +221,9 @@ void basic_shared_submissions<Mutex, Condition>::cancel() {
 }
 
 template <class Mutex, class Condition>
-void basic_shared_submissions<Mutex, Condition>::cancel_after(std::chrono::milliseconds pause) {
-  {
-    std::unique_lock lock(mutex_);
-    progressed_.wait_for(lock, pause, [&] { return cancelled_; });
-  }
-  cancel();
+void basic_shared_submissions<Mutex, Condition>::wait_for_cancel(std::chrono::milliseconds pause) {
+  std::unique_lock lock(mutex_);
+  progressed_.wait_for(lock, pause, [&] { return cancelled_; });
 }
 
 template <class Mutex, class Condition>

@@ -6,7 +6,6 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 
 #include "shunt/execute/stream_system.hpp"
@@ -20,33 +19,42 @@ struct failure_sink {
   std::exception_ptr what{};
 };
 
-/// The guard of all effects: a word of the host's memory, 1 until one rank stops. All ranks of a
-/// process share it. What one rank sends behind a suppressed effect is garbage. No other rank lets
-/// an effect depend on it, for each reads the same word later.
+/// The guard of all effects: a word of the host's memory, 1 until one rank stops. All ranks that a
+/// session has in this process share it. What a stopped rank sends is garbage: its communicators
+/// are aborted, or it sends behind a suppressed effect. A rank that receives it reads the word
+/// later, so nothing takes effect there either. Stop before the abort of any communicator.
 template <stream_system System>
 class shared_guard {
  public:
-  /// Returns the word, made at the first call.
-  [[nodiscard]] std::span<std::byte> of(System& system) {
+  using memory = typename System::memory;
+
+  /// Returns the memory of the word. It ends with the last of its holders.
+  [[nodiscard]] std::shared_ptr<memory> of(System& system) {
     std::lock_guard const lock(mutex_);
-    if (!memory_) {
-      memory_.emplace(system.make_host_memory(sizeof(std::int64_t)));
-      system.set_word(*reinterpret_cast<std::int64_t*>(memory_->bytes().data()), 1);
+    auto held = memory_.lock();
+    if (!held) {
+      held = std::make_shared<memory>(system.make_host_memory(sizeof(std::int64_t)));
+      memory_ = held;
+      system.set_word(word_in(*held), stopped_ ? 0 : 1);
     }
-    return memory_->bytes();
+    return held;
   }
-  /// Clears the word.
-  /// Requires that `of` was called.
+  /// Clears the word. Uses no stream, for each may be stuck behind a message of a lost rank.
   void stop(System& system) {
+    std::lock_guard const lock(mutex_);
     stopped_ = true;
-    system.set_word(*reinterpret_cast<std::int64_t*>(memory_->bytes().data()), 0);
+    if (auto const held = memory_.lock()) system.set_word(word_in(*held), 0);
   }
-  /// Returns false as long as no rank has begun to stop: then what has ended took effect.
+  /// Returns false as long as no rank has stopped: what has ended before the call took effect.
   [[nodiscard]] bool stopped() const { return stopped_; }
+
+  [[nodiscard]] static std::int64_t& word_in(memory& m) {
+    return *reinterpret_cast<std::int64_t*>(m.bytes().data());
+  }
 
  private:
   std::mutex mutex_{};
-  std::optional<typename System::memory> memory_{};
+  std::weak_ptr<memory> memory_{};
   std::atomic<bool> stopped_ = false;
 };
 
@@ -61,14 +69,14 @@ class failure_watch {
                 shared_guard<System>& guard)
       : system_(system),
         shared_(guard),
-        guard_(shared_.of(system_)),
+        guard_(guard.of(system)),
         words_(system_.make_memory(2 * sizeof(std::int64_t))) {
     std::int64_t const words[] = {first_iteration - 1, 1};
     system_.copy_to_device(stream, std::as_bytes(std::span(words)), words_.bytes());
   }
 
-  [[nodiscard]] std::span<std::byte> guard_bytes() { return guard_; }
-  [[nodiscard]] std::int64_t* guard() { return reinterpret_cast<std::int64_t*>(guard_.data()); }
+  [[nodiscard]] std::span<std::byte> guard_bytes() { return guard_->bytes(); }
+  [[nodiscard]] std::int64_t* guard() { return &shared_guard<System>::word_in(*guard_); }
   [[nodiscard]] std::int64_t* iteration() {
     return reinterpret_cast<std::int64_t*>(words_.bytes().data());
   }
@@ -81,21 +89,22 @@ class failure_watch {
     system_.fold(stream, element::int64, reduction::sum, terms, {&now, 1}, sizeof(std::int64_t),
                  nullptr);
   }
-  /// Suppresses the effects of all enqueued instructions of all ranks that share the guard. Uses no
-  /// stream, for each may be stuck behind a message of a lost rank. Call it before communicators
-  /// are aborted.
-  void stop() { shared_.stop(system_); }
+  /// Returns whether a rank that shares the guard has stopped.
   [[nodiscard]] bool stopped() const { return shared_.stopped(); }
-  /// Throws what the work threw, if anything.
-  void rethrow() const {
+  /// Returns what the work threw. Null: nothing.
+  [[nodiscard]] std::exception_ptr thrown() const {
     std::lock_guard const lock(sink_->mutex);
-    if (sink_->what) std::rethrow_exception(sink_->what);
+    return sink_->what;
+  }
+  /// Throws it.
+  void rethrow() const {
+    if (auto const e = thrown()) std::rethrow_exception(e);
   }
 
  private:
   System& system_;
   shared_guard<System>& shared_;
-  std::span<std::byte> const guard_;
+  std::shared_ptr<typename System::memory> guard_;
   typename System::memory words_;
   std::shared_ptr<failure_sink> sink_ = std::make_shared<failure_sink>();
 };

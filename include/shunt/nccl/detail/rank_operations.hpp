@@ -89,7 +89,7 @@ class rank_operations {
       for (auto at = from; at < k; ++at)
         if (auto const& i = own.instructions[at]; i.code == opcode::receive && i.condition >= 0) {
           auto const target = b.buffers[own.writes(i)[0]];
-          move(stream, b.staged(at, 0, target.size()), target, b.word(b.stage.word[at]));
+          move(stream, b.staged(at, 0, target.size()), target, allowed(b, i, at, stream));
         }
     }
   }
@@ -122,8 +122,7 @@ class rank_operations {
     auto& b = *list.what;
     auto const& i = own.instructions[n];
     auto const reads = own.reads(i), writes = own.writes(i);
-    std::int64_t const* const guard =
-        i.condition < 0 && waits_for_others(i) ? watch_.guard() : b.word(b.stage.word[n]);
+    std::int64_t const* const guard = b.word(b.stage.word[n]);
     switch (i.code) {
       case opcode::compute:
         return compute({i.op, watch_.iteration(), guard, reads, writes}, stream);
@@ -139,8 +138,8 @@ class rank_operations {
           system_.fold(stream, i.type, reduction::sum, sources, {&to, 1}, target.size(), guard);
         return;
       }
-      case opcode::exchange: return exchange(list, i, own, n, guard, stream);
-      default: return rendezvous(b, i, own, n, guard, stream);
+      case opcode::exchange: return exchange(list, i, own, n, stream);
+      default: return rendezvous(b, i, own, n, stream);
     }
   }
 
@@ -160,8 +159,18 @@ class rank_operations {
     }
   }
 
+  /// Returns the word of a message or collective that has ended: whether its condition and the
+  /// guard allow its effect. It doesn't change any more, so the effect is whole or there is none.
+  [[nodiscard]] std::int64_t const* allowed(bound& b, instruction const& i, std::size_t n,
+                                            stream_ref stream) {
+    auto* const word = b.word(b.stage.word[n]);
+    move(stream, watch_.guard_bytes(), b.words_at(b.stage.word[n]),
+         i.condition < 0 ? nullptr : word);
+    return word;
+  }
+
   void rendezvous(bound& b, instruction const& i, rank_program const& own, std::size_t n,
-                  std::int64_t const* guard, stream_ref stream) {
+                  stream_ref stream) {
     auto const& members = b.of->groups[i.group];
     std::span<std::byte const> const from = b.buffers[own.reads(i)[0]];
     auto const to = b.buffers[own.writes(i)[0]];
@@ -193,7 +202,7 @@ class rank_operations {
       }
       g.close();
     }
-    if (aside) move(stream, target, to, guard);
+    if (aside) move(stream, target, to, allowed(b, i, n, stream));
   }
 
   /// Reduces by a left fold in the group's order; every member folds one part. In an all_reduce
@@ -239,7 +248,7 @@ class rank_operations {
   }
 
   void exchange(list_run<System>& list, instruction const& i, rank_program const& own,
-                std::size_t n, std::int64_t const* guard, stream_ref stream) {
+                std::size_t n, stream_ref stream) {
     auto& b = *list.what;
     auto const& members = b.of->groups[i.group];
     auto const count = members.size();
@@ -272,7 +281,7 @@ class rank_operations {
                        .count_to = reinterpret_cast<std::int64_t*>(word_of(counts_in, j).data()),
                        .refused = b.word(b.stage.overflow[n] + static_cast<std::int64_t>(j))});
     }
-    system_.move(stream, parts, guard);
+    system_.move(stream, parts, allowed(b, i, n, stream));
     auto const at = b.stage.overflow[n], words = static_cast<std::int64_t>(count);
     system_.copy_to_host(stream, b.words_at(at, words), list.words_at(at, words));
   }

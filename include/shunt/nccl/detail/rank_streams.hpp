@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstring>
 #include <deque>
+#include <exception>
 #include <map>
 #include <memory>
 #include <optional>
@@ -93,14 +94,12 @@ class rank_streams {
     return runs_.empty() || (runs_.size() == 1 && runs_[0].collected == runs_[0].count);
   }
 
-  /// Suppresses the effects of all enqueued instructions of all ranks that share the guard. Call it
-  /// before communicators are aborted.
-  void stop() { watch_->stop(); }
+  /// Returns what the work threw. Null: nothing.
+  [[nodiscard]] std::exception_ptr thrown() const { return watch_->thrown(); }
 
-  /// After `stop` and the end of the communicators: waits for the device and collects what took
-  /// effect since the last call of collect_results, on all lanes. Of messages and collectives it
-  /// collects only those that certainly ended.
-  /// Throws what the system throws.
+  /// After a stop of the guard and the end of the communicators: waits for the device and collects
+  /// what took effect since the last call of collect_results, on all lanes. Of messages and
+  /// collectives it collects only those that certainly ended. Throws what the system throws.
   void collect_stopped();
 
  private:
@@ -140,7 +139,7 @@ class rank_streams {
   void arrive(list_run<System>& run, rank_program const& own, std::size_t n);
 
   /// Keeps the guard in an instruction's word: before an effect of this rank alone, which then
-  /// depends on that word; after a message or a collective, which nothing holds back.
+  /// depends on that word; after a message or a collective that nothing holds back.
   void take_effect(list_run<System>& run, std::size_t n, std::span<std::byte const> guard,
                    stream_ref stream) {
     auto& b = *run.what;
@@ -149,7 +148,7 @@ class rank_streams {
   /// Returns whether an instruction of a stopped list certainly took effect.
   [[nodiscard]] bool has_effect(list_run<System>& run, std::size_t n) const {
     auto const& i = run.what->of->ranks[net_.rank()].instructions[n];
-    if (i.condition >= 0 && waits_for_others(i)) return false;
+    if (i.condition >= 0 && i.code == opcode::send) return false;
     std::int64_t word = 0;
     auto const& stage = run.what->stage;
     std::memcpy(&word, run.words_at(stage.words + stage.word[n]).data(), word_size);

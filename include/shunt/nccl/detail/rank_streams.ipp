@@ -35,7 +35,7 @@ void rank_streams<Api, System, Work>::enqueue(std::shared_ptr<program const> p, 
     for (auto k = n; k < end; ++k) arrive(run, own, k);
     operations_->perform(run, own, n, end, stream_of(list[n].lane));
     for (auto k = n; k < end; ++k) {
-      if (list[k].condition < 0 && waits_for_others(list[k]))
+      if (list[k].condition < 0 && waits_for_others(list[k]) && !ends_by_copy(own, list[k]))
         take_effect(run, k, watch_->guard_bytes(), stream_of(list[k].lane));
       system_.record(run.ended[k], stream_of(list[k].lane));
     }
@@ -58,7 +58,7 @@ void rank_streams<Api, System, Work>::enqueue(std::shared_ptr<program const> p, 
 
 template <nccl_library Api, stream_system System, work_on_streams<System> Work>
 bool rank_streams<Api, System, Work>::collect_results() {
-  // What ends after a stop may have had no effect.
+  // What ends after a stop may have had no effect: first the end is asked for, then the stop.
   auto const has_ended = [&](event& e) { return system_.finished(e) && !watch_->stopped(); };
   bool any = false;
   while (!runs_.empty()) {

@@ -35,14 +35,20 @@ struct nccl_staging {
   return i.code == opcode::send || i.code == opcode::receive || is_collective(i.code);
 }
 
-/// Returns whether an instruction of `own` works on staging memory, from where a guarded copy takes
-/// its result: one with a condition, and an all_reduce of a persistent buffer. NCCL may still run a
-/// collective after a stop, with garbage, and what a program keeps from the last iteration must
-/// survive that.
+/// Returns whether an instruction of `own` works on staging memory: one with a condition, and an
+/// all_reduce of a persistent buffer. NCCL may still run a collective after a stop, with garbage,
+/// and what a program keeps from the last iteration must survive that. Other messages and
+/// collectives write where they like: programs let them write beside what they may need again.
 [[nodiscard]] inline bool works_aside(rank_program const& own, instruction const& i) {
   if (i.code == opcode::exchange) return false;
   if (i.condition >= 0) return i.code == opcode::receive || is_collective(i.code);
   return i.code == opcode::all_reduce && own.buffers[own.writes(i)[0].buffer].persistent;
+}
+
+/// Returns whether the effect of a message or a collective is a copy from staging memory, which its
+/// word allows.
+[[nodiscard]] inline bool ends_by_copy(rank_program const& own, instruction const& i) {
+  return i.code == opcode::exchange || works_aside(own, i);
 }
 
 /// Returns the places of rank r's list. `buffered`: sends are buffered (message_routes).
