@@ -111,7 +111,7 @@ shunt::stash_cap parse_memory(std::string const& text) {
 /// written.
 void write_files(shunt::pipeline_job const& job, planned const& answer,
                  shunt::timetable const& table, std::string const& plain,
-                 std::string const& with_comms) {
+                 std::string const& with_comms, shunt::pytorch_release release) {
   std::vector<std::pair<example::output_file, std::string>> files;
   auto const add = [&](std::string const& option, std::string const& path, auto const& write) {
     if (path.empty()) return;
@@ -124,8 +124,9 @@ void write_files(shunt::pipeline_job const& job, planned const& answer,
   };
   add("--csv-out", plain,
       [&](std::ostream& out) { shunt::write_pytorch_csv(out, job, answer.plan); });
-  add("--csv-comms", with_comms,
-      [&](std::ostream& out) { shunt::write_pytorch_csv(out, job, answer.plan, table); });
+  add("--csv-comms", with_comms, [&](std::ostream& out) {
+    shunt::write_pytorch_csv(out, job, answer.plan, table, 0, release);
+  });
   for (auto const& [file, content] : files) file.write(content);
 }
 
@@ -323,7 +324,7 @@ int main(int argc, char** argv) {
       "what changes when workers are dead.\n"};
   shunt::pipeline_job job{.pipelines = 1, .stages = 4, .microbatches = 8};
   std::string dead, memory = "none", solver = "slipstream", policy, format = "json", layout, csv_in,
-                    csv_out, csv_comms;
+                    csv_out, csv_comms, torch = "2.15";
   std::int32_t chunks = 0;
   std::int64_t failed_at = 0;
   shunt::ticks comm = 0, comm_between = -1;
@@ -436,6 +437,11 @@ int main(int argc, char** argv) {
       ->type_name("FILE");
   app.add_option("--csv-comms", csv_comms, "the same with sends and receives, compute_comms")
       ->type_name("FILE");
+  auto* const releases =
+      app.add_option("--torch", torch,
+                     "the release that --csv-comms is for; since 2.15 PyTorch demands waits")
+          ->one_of({"2.14", "2.15"})
+          ->capture_default_str();
   app.add_flag("--no-reroute", no_reroute,
                "slipstream without giving a dead worker's micro-batches to its peers");
   app.add_flag("--no-split", no_split, "slipstream with fused backwards only");
@@ -480,6 +486,8 @@ int main(int argc, char** argv) {
     plan_pipeline::policy const* const by =
         policy.empty() ? nullptr
                        : &plan_pipeline::policy_named(policy, solvers->count() > 0, solver);
+    if (releases->count() > 0 && csv_comms.empty())
+      throw shunt::invalid_problem("--torch", "is the release that --csv-comms is for");
     bool const by_bamboo = solver == plan_pipeline::bamboo_name;
     if (failed->count() > 0 && (!by_bamboo || dead.empty()))
       throw shunt::invalid_problem("--failed-at", "is for bamboo with --dead");
@@ -558,7 +566,8 @@ int main(int argc, char** argv) {
       } else {
         shown.table = shunt::steady_times(job, answer.plan);
       }
-      write_files(job, answer, shown.table, csv_out, csv_comms);
+      write_files(job, answer, shown.table, csv_out, csv_comms,
+                  torch == "2.14" ? shunt::pytorch_release::v2_14 : shunt::pytorch_release::v2_15);
     } else {
       std::cerr << to_string(answer.status) << ": " << answer.reason << std::endl;
     }

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <cstddef>
+
 #include "shunt/io/pytorch_action.hpp"
 #include "shunt/io/read_pytorch_csv.hpp"
 #include "support/pytorch.hpp"
@@ -43,8 +45,14 @@ TEST(pytorch_action, cells_are_refused_by_place_and_text) {
   EXPECT_EQ(
       refused_pytorch("(0F0;0W1)OVERLAP_F_B\n"),
       "x.csv row 1, column 1: \"(0F0;0W1)OVERLAP_F_B\" is no overlap as (0F3;3B1)OVERLAP_F_B");
-  EXPECT_EQ(refused_pytorch("(0F0;0B1;0B2)OVERLAP_F_B\n"),
-            "x.csv row 1, column 1: \"0B1;0B2\" has more after its micro-batch");
+  EXPECT_EQ(
+      refused_pytorch("(0F0;0B1;0B2)OVERLAP_F_B\n"),
+      "x.csv row 1, column 1: \"(0F0;0B1;0B2)OVERLAP_F_B\" is no overlap as (0F3;3B1)OVERLAP_F_B");
+  EXPECT_EQ(
+      refused_pytorch("(0F0;0I1;0W2)OVERLAP_F_B\n"),
+      "x.csv row 1, column 1: \"(0F0;0I1;0W2)OVERLAP_F_B\" is no overlap as (0F3;3B1)OVERLAP_F_B");
+  EXPECT_EQ(refused_pytorch("()OVERLAP_F_B\n"),
+            "x.csv row 1, column 1: \"\" doesn't begin with a stage, as 2F0 does");
   EXPECT_EQ(refused_pytorch("(0F0)OVERLAP_F_B\n"),
             "x.csv row 1, column 1: \"(0F0)OVERLAP_F_B\" is no overlap as (0F3;3B1)OVERLAP_F_B");
   EXPECT_EQ(refused_pytorch("(0F0;0B1x)OVERLAP_F_B\n"),
@@ -53,6 +61,21 @@ TEST(pytorch_action, cells_are_refused_by_place_and_text) {
       refusal_or_nothing([] { static_cast<void>(read_pytorch_csv_file("/no/such/file.csv")); }),
       "");
   EXPECT_NE(refusal_or_nothing([] { static_cast<void>(read_pytorch_csv_file("/")); }), "");
+}
+
+TEST(pytorch_action, a_forward_overlaps_with_both_halves_of_a_backward) {
+  pytorch_cell const pair = parse_pytorch_cell("(0F3;3B1)OVERLAP_F_B", "x");
+  EXPECT_EQ(parse_pytorch_cell("(0F3;3I1;3W1)OVERLAP_F_B", "x"), pair);
+  EXPECT_EQ(parse_pytorch_cell(" ( 0F3; 3I1 ;3W1 )OVERLAP_F_B", "x").second, pair.second);
+  EXPECT_EQ(to_string(parse_pytorch_cell("(3I1;3W1;0F3)OVERLAP_F_B", "x")), "(3B1;0F3)OVERLAP_F_B");
+}
+
+TEST(pytorch_action, every_name_reads_as_it_prints) {
+  for (std::size_t k = 0; k < detail::pytorch_names.size(); ++k) {
+    pytorch_action a{.what = static_cast<pytorch_action::kind>(k), .stage = 12};
+    if (!a.of_whole_stage()) a.microbatch = 30;
+    EXPECT_EQ(parse_pytorch_action(to_string(a), "x"), a) << to_string(a);
+  }
 }
 
 }  // namespace

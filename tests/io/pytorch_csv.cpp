@@ -16,9 +16,14 @@ TEST(pytorch_csv, both_forms_of_1f1b) {
   pipeline_job const job{.stages = 2, .microbatches = 2};
   auto const plan = one_f_one_b{}(job).plan;
   EXPECT_EQ(compute_only(job, plan), "0F0,0F1,0B0,0B1\n1F0,1B0,1F1,1B1\n");
-  EXPECT_EQ(with_comms(job, plan),
+  EXPECT_EQ(with_comms(job, plan, 0, pytorch_release::v2_14),
             "0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1,0REDUCE_GRAD\n"
             "1RECV_F0,1F0,1RECV_F1,1B0,1SEND_B0,1F1,1B1,1SEND_B1,1REDUCE_GRAD\n");
+  EXPECT_EQ(with_comms(job, plan),
+            "0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0WAIT_SEND_F0,0RECV_B1,0B1,0WAIT_SEND_F1,"
+            "0REDUCE_GRAD,0WAIT_REDUCE_GRAD\n"
+            "1RECV_F0,1F0,1RECV_F1,1B0,1SEND_B0,1F1,1B1,1SEND_B1,1REDUCE_GRAD,1WAIT_REDUCE_GRAD,"
+            "1WAIT_SEND_B0,1WAIT_SEND_B1\n");
 }
 
 TEST(pytorch_csv, one_pipeline_of_several) {

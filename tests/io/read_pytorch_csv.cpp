@@ -1,8 +1,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "shunt/check/pipeline.hpp"
 #include "shunt/io/pytorch_action.hpp"
@@ -60,7 +64,7 @@ TEST(read_pytorch_csv, custom_layouts_round_trip) {
   EXPECT_EQ(odd.job.layout, stage_layout::custom({0, 1, 0}));
   EXPECT_TRUE(check(odd.job, odd.schedule).empty());
   EXPECT_EQ(compute_only(odd.job, odd.schedule), "0F0,2F0,2B0,0B0\n1F0,1B0\n");
-  EXPECT_EQ(with_comms(odd.job, odd.schedule),
+  EXPECT_EQ(with_comms(odd.job, odd.schedule, 0, pytorch_release::v2_14),
             "0F0,0SEND_F0,2RECV_F0,2F0,2B0,2SEND_B0,0RECV_B0,2REDUCE_GRAD,0B0,0REDUCE_GRAD\n"
             "1RECV_F0,1F0,1SEND_F0,1RECV_B0,1B0,1SEND_B0,1REDUCE_GRAD\n");
 }
@@ -82,6 +86,81 @@ TEST(read_pytorch_csv, what_torch_writes_reads) {
   EXPECT_EQ(refused_pytorch("0F0,0B0,0REDUCE_GRAD\n", pytorch_form::compute_only),
             "x.csv row 1, column 3: \"0REDUCE_GRAD\" is no computation, and the file should have "
             "nothing else");
+}
+
+// Dumps of PyTorch 2.15.0, as _dump_csv wrote them (tests/data/README.md).
+TEST(read_pytorch_csv, dumps_of_every_schedule_of_torch_read) {
+  std::size_t read = 0;
+  std::string const folder = SHUNT_TEST_DATA "/pytorch";
+  for (auto const& file : std::filesystem::directory_iterator(folder)) {
+    auto const path = file.path().string();
+    if (path.find("_deferred") != path.npos) continue;
+    auto const back = read_pytorch_csv_file(path, pytorch_form::with_comms, pytorch_release::v2_15);
+    EXPECT_EQ(check(back.job, back.schedule), std::vector<pipeline_violation>{}) << path;
+    EXPECT_EQ(back.job.stages % 2, 0) << path;
+    ++read;
+    // What is written for either release reads as the same plan.
+    for (auto const release : {pytorch_release::v2_14, pytorch_release::v2_15})
+      EXPECT_EQ(read_pytorch(with_comms(back.job, back.schedule, 0, release)).schedule,
+                back.schedule)
+          << path;
+  }
+  EXPECT_EQ(read, 17U);
+}
+
+TEST(read_pytorch_csv, deferred_dumps_that_deadlock_or_overtake_are_refused) {
+  auto const why = [](std::string const& name) {
+    return refusal_or_nothing(
+        [&] { static_cast<void>(read_pytorch_csv_file(SHUNT_TEST_DATA "/pytorch/" + name)); });
+  };
+  EXPECT_NE(why("Interleaved1F1B_2x4_deferred.csv")
+                .find("row 1, column 12: \"2SEND_F1\" waits forever where a send waits for its "
+                      "receive: it needs 3RECV_F1, which stands behind \"3SEND_B0\" (row 2, "
+                      "column 12), which needs 2RECV_B0"),
+            std::string::npos);
+  EXPECT_NE(
+      why("ZBVZeroBubble_2x4_deferred.csv")
+          .find("row 2, column 11: \"2RECV_B0\" is received before another message that row 1 "
+                "sends earlier"),
+      std::string::npos);
+}
+
+TEST(read_pytorch_csv, waits_are_all_there_or_none) {
+  std::string const zero = "0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0WAIT_SEND_F0,0RECV_B1,0B1,"
+                           "0WAIT_SEND_F1,0REDUCE_GRAD,0WAIT_REDUCE_GRAD\n",
+                    one = "1RECV_F0,1F0,1RECV_F1,1B0,1SEND_B0,1WAIT_SEND_B0,1F1,1B1,1SEND_B1,"
+                          "1REDUCE_GRAD,1WAIT_SEND_B1,1WAIT_REDUCE_GRAD\n";
+  EXPECT_EQ(read_pytorch(zero + one).release, pytorch_release::v2_15);
+  auto const without = [](std::string text, std::string const& action) {
+    return text.erase(text.find(action), action.size());
+  };
+  auto const why = [&](std::string const& text) { return refused_pytorch(text); };
+  EXPECT_EQ(why(without(zero, "0WAIT_SEND_F1,") + one),
+            "x.csv row 1, column 4: \"0SEND_F1\" has no wait, which torch demands since 2.15");
+  EXPECT_EQ(why(zero + without(one, "1WAIT_SEND_B0,")),
+            "x.csv row 2, column 5: \"1SEND_B0\" has no wait, which torch demands since 2.15");
+  EXPECT_EQ(why(without(zero, ",0WAIT_REDUCE_GRAD") + one),
+            "x.csv row 1, column 11: \"0REDUCE_GRAD\" has no wait, which torch demands since 2.15");
+  EXPECT_EQ(why(without(zero, "0REDUCE_GRAD,") + one),
+            "x.csv row 1, column 11: \"0WAIT_REDUCE_GRAD\" waits for a reduction that isn't in "
+            "progress");
+  EXPECT_EQ(why("0WAIT_SEND_F0," + without(zero, "0WAIT_SEND_F0,") + one),
+            "x.csv row 1, column 1: \"0WAIT_SEND_F0\" stands before its send");
+  EXPECT_EQ(why("0WAIT_SEND_F0," + zero + one),
+            "x.csv row 1, column 8: \"0WAIT_SEND_F0\" stands twice");
+  EXPECT_EQ(why("0WAIT_SEND_B0," + zero + one),
+            "x.csv row 1, column 1: \"0WAIT_SEND_B0\" waits for a send that isn't there");
+  EXPECT_EQ(why("0F0,1F0,1B0,1REDUCE_GRAD,0B0,0REDUCE_GRAD,1WAIT_REDUCE_GRAD,0WAIT_REDUCE_GRAD\n"),
+            "x.csv row 1, column 6: \"0REDUCE_GRAD\" begins before the wait for \"1REDUCE_GRAD\", "
+            "and torch has one reduction in progress");
+  // Between releases: none of the two takes the other's file.
+  EXPECT_EQ(refused_pytorch(zero + one, pytorch_form::any, pytorch_release::v2_14),
+            "x.csv row 1, column 7: \"0WAIT_SEND_F0\" is no action of torch 2.14");
+  EXPECT_EQ(refused_pytorch("0F0,0SEND_F0,0RECV_B0,0B0\n1RECV_F0,1F0,1B0,1SEND_B0\n",
+                            pytorch_form::any, pytorch_release::v2_15),
+            "x.csv row 1, column 2: \"0SEND_F0\" has no wait, which torch demands since 2.15");
+  EXPECT_EQ(read_pytorch("0F0,0B0\n1F0,1B0\n", pytorch_form::any, pytorch_release::v2_15).release,
+            std::nullopt);
 }
 
 TEST(read_pytorch_csv, marks_and_quotes_read_like_plain_text) {

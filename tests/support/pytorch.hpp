@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -28,14 +29,15 @@ inline std::string refusal_or_nothing(std::function<void()> const& what) {
   }
 }
 
-inline pytorch_plan read_pytorch(std::string const& text, pytorch_form wanted = pytorch_form::any) {
+inline pytorch_plan read_pytorch(std::string const& text, pytorch_form wanted = pytorch_form::any,
+                                 std::optional<pytorch_release> release = {}) {
   std::istringstream in(text);
-  return read_pytorch_csv(in, "x.csv", wanted);
+  return read_pytorch_csv(in, "x.csv", wanted, release);
 }
 
-inline std::string refused_pytorch(std::string const& text,
-                                   pytorch_form wanted = pytorch_form::any) {
-  return refusal_or_nothing([&] { static_cast<void>(read_pytorch(text, wanted)); });
+inline std::string refused_pytorch(std::string const& text, pytorch_form wanted = pytorch_form::any,
+                                   std::optional<pytorch_release> release = {}) {
+  return refusal_or_nothing([&] { static_cast<void>(read_pytorch(text, wanted, release)); });
 }
 
 inline std::string compute_only(pipeline_job const& job, pipeline_schedule const& plan,
@@ -46,9 +48,9 @@ inline std::string compute_only(pipeline_job const& job, pipeline_schedule const
 }
 
 inline std::string with_comms(pipeline_job const& job, pipeline_schedule const& plan,
-                              pipeline_id p = 0) {
+                              pipeline_id p = 0, pytorch_release release = pytorch_release::v2_15) {
   std::ostringstream out;
-  write_pytorch_csv(out, job, plan, times(job, plan), p);
+  write_pytorch_csv(out, job, plan, times(job, plan), p, release);
   return out.str();
 }
 
@@ -90,10 +92,16 @@ inline bool ends_under_rendezvous(std::string const& csv) {
 inline void expect_round_trip(pipeline_job const& job, pipeline_schedule const& plan,
                               std::string const& what) {
   ASSERT_TRUE(check(job, plan).empty()) << what;
-  for (bool const comms : {false, true}) {
-    auto const text = comms ? with_comms(job, plan) : compute_only(job, plan);
+  using release = std::optional<pytorch_release>;
+  for (auto const& of :
+       {release{}, release(pytorch_release::v2_14), release(pytorch_release::v2_15)}) {
+    bool const comms = of.has_value();
+    auto const text = comms ? with_comms(job, plan, 0, *of) : compute_only(job, plan);
     auto const back =
-        read_pytorch(text, comms ? pytorch_form::with_comms : pytorch_form::compute_only);
+        read_pytorch(text, comms ? pytorch_form::with_comms : pytorch_form::compute_only, of);
+    EXPECT_EQ(back.release.value_or(of.value_or(pytorch_release::v2_15)),
+              of.value_or(pytorch_release::v2_15))
+        << what;  // a plan without transfers has none
     EXPECT_EQ(back.job.stages, job.stages) << what;
     EXPECT_EQ(back.job.microbatches, job.microbatches) << what;
     EXPECT_EQ(back.job.layout, job.layout) << what;

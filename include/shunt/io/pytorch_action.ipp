@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <limits>
 #include <system_error>
+#include <vector>
 
 #include "shunt/core/error.hpp"
 
@@ -16,6 +17,10 @@ SHUNT_CONSTEXPR bool pytorch_action::sends() const {
 
 SHUNT_CONSTEXPR bool pytorch_action::receives() const {
   return what == kind::recv_f || what == kind::recv_b;
+}
+
+SHUNT_CONSTEXPR bool pytorch_action::waits() const {
+  return what == kind::wait_send_f || what == kind::wait_send_b || what == kind::wait_reduce_grad;
 }
 
 SHUNT_CONSTEXPR op_kind pytorch_action::operation() const {
@@ -48,6 +53,10 @@ SHUNT_INLINE std::int32_t take_number(std::string_view& text) {
 }  // namespace shunt::detail
 
 namespace shunt {
+
+SHUNT_CONSTEXPR std::string_view to_string(pytorch_release r) {
+  return r == pytorch_release::v2_14 ? "2.14" : "2.15";
+}
 
 SHUNT_INLINE std::string to_string(pytorch_action const& a) {
   std::string text = std::to_string(a.stage.value());
@@ -102,21 +111,29 @@ SHUNT_INLINE pytorch_cell parse_pytorch_cell(std::string_view text, std::string 
   auto const refuse = [&] {
     throw invalid_problem(at, detail::shown(text) + " is no overlap as (0F3;3B1)OVERLAP_F_B");
   };
-  auto const close = text.find(')'), middle = text.find(';');
-  if (close == text.npos || middle == text.npos || middle > close ||
-      text.substr(close + 1) != detail::pytorch_overlap)
-    refuse();
-  pytorch_cell const cell{
-      parse_pytorch_action(detail::trimmed(text.substr(1, middle - 1)), at),
-      parse_pytorch_action(detail::trimmed(text.substr(middle + 1, close - middle - 1)), at)};
-  auto const forward = pytorch_action::kind::forward;
+  using kind = pytorch_action::kind;
+  auto const close = text.find(')');
+  if (close == text.npos || text.substr(close + 1) != detail::pytorch_overlap) refuse();
+  std::vector<pytorch_action> parts;
+  for (auto rest = text.substr(1, close - 1);;) {
+    auto const end = rest.find(';');
+    parts.push_back(parse_pytorch_action(detail::trimmed(rest.substr(0, end)), at));
+    if (end == rest.npos) break;
+    rest.remove_prefix(end + 1);
+  }
+  for (std::size_t n = 0; n + 1 < parts.size() && parts.size() == 3; ++n)
+    if (parts[n].what == kind::input &&
+        parts[n + 1] == pytorch_action{kind::weight, parts[n].stage, parts[n].microbatch}) {
+      parts[n].what = kind::backward;
+      parts.erase(parts.begin() + static_cast<std::ptrdiff_t>(n) + 1);
+    }
   auto const gradient = [](pytorch_action const& a) {
-    return a.what == pytorch_action::kind::backward || a.what == pytorch_action::kind::input;
+    return a.what == kind::backward || a.what == kind::input;
   };
-  if (!(cell.first.what == forward && gradient(*cell.second)) &&
-      !(gradient(cell.first) && cell.second->what == forward))
+  if (parts.size() != 2 || !((parts[0].what == kind::forward && gradient(parts[1])) ||
+                             (gradient(parts[0]) && parts[1].what == kind::forward)))
     refuse();
-  return cell;
+  return {parts[0], parts[1]};
 }
 
 }  // namespace shunt

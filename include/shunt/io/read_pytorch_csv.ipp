@@ -24,6 +24,10 @@ SHUNT_INLINE pytorch_plan plan_of(pytorch_table const& table) {
                              .layout = table.layout()},
                      .form = table.first_transfer() ? pytorch_form::with_comms
                                                     : pytorch_form::compute_only};
+  if (table.first_wait())
+    found.release = pytorch_release::v2_15;
+  else if (table.first_transfer())
+    found.release = pytorch_release::v2_14;
   bool pairs = false;
   for (auto const& row : table.rows()) {
     std::vector<operation> list;
@@ -49,7 +53,8 @@ SHUNT_INLINE pytorch_plan plan_of(pytorch_table const& table) {
 namespace shunt {
 
 SHUNT_INLINE pytorch_plan read_pytorch_csv(std::istream& in, std::string const& name,
-                                           pytorch_form wanted) {
+                                           pytorch_form wanted,
+                                           std::optional<pytorch_release> release) {
   detail::pytorch_table table(in, name);
   auto const& comms = table.first_transfer();
   if (wanted == pytorch_form::compute_only && table.first_other())
@@ -59,14 +64,19 @@ SHUNT_INLINE pytorch_plan read_pytorch_csv(std::istream& in, std::string const& 
   if (comms && table.first_idle())
     throw invalid_problem(table.at(*table.first_idle()),
                           "is empty, which torch refuses in a schedule with comms");
+  if (release == pytorch_release::v2_14 && table.first_wait())
+    table.refuse(*table.first_wait(), "is no action of torch 2.14");
   table.place_actions();
-  if (comms) detail::pytorch_transfers(table).check();
+  detail::pytorch_transfers transfers(table);
+  if (table.first_wait() || (comms && release == pytorch_release::v2_15)) transfers.check_waits();
+  if (comms) transfers.check();
   return detail::plan_of(table);
 }
 
-SHUNT_INLINE pytorch_plan read_pytorch_csv_file(std::string const& path, pytorch_form wanted) {
+SHUNT_INLINE pytorch_plan read_pytorch_csv_file(std::string const& path, pytorch_form wanted,
+                                                std::optional<pytorch_release> release) {
   auto in = open_text(path);
-  return read_pytorch_csv(in, path, wanted);
+  return read_pytorch_csv(in, path, wanted, release);
 }
 
 }  // namespace shunt

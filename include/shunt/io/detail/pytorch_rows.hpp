@@ -32,6 +32,8 @@ class pytorch_rows {
   /// reductions.
   /// Throws invalid_problem where `table` is not the plan's.
   void add_transfers(timetable const& table, pipeline_id pipeline);
+  /// Adds a wait for each send and each reduction.
+  void add_waits(pipeline_id pipeline);
 
   void write(std::ostream& out) const;
 
@@ -40,7 +42,7 @@ class pytorch_rows {
   struct extra {
     rank_id rank;
     std::int32_t before;
-    ticks ready;  ///< largest for reductions, which come last
+    ticks ready;  ///< largest for what comes last, least for what comes first
     std::int64_t message;
     pytorch_action action;
     bool operator<(extra const& other) const;

@@ -124,6 +124,37 @@ SHUNT_INLINE void pytorch_rows::add_transfers(timetable const& table, pipeline_i
   std::sort(extras_.begin(), extras_.end());
 }
 
+SHUNT_INLINE void pytorch_rows::add_waits(pipeline_id pipeline) {
+  constexpr auto first = std::numeric_limits<ticks>::min(),
+                 last = std::numeric_limits<ticks>::max();
+  auto const a_stage = static_cast<std::size_t>(job_.microbatches[pipeline]);
+  auto const cell = [&](stage_id s, microbatch_id m) { return s.index() * a_stage + m.index(); };
+  std::vector<std::int32_t> behind(static_cast<std::size_t>(job_.stages) * a_stage);  // backwards
+  for (rank_id const r : ranks_)
+    for (std::size_t i = 0; i < plan_.order[r].size(); ++i)
+      if (operation const& o = plan_.order[r][i];
+          o.kind == op_kind::backward || o.kind == op_kind::backward_input)
+        behind[cell(o.stage, o.microbatch)] = static_cast<std::int32_t>(i) + 1 + starts_pair(r, i);
+  std::vector<extra> waits;
+  for (extra const& e : extras_) {
+    auto const& [what, stage, microbatch] = e.action;
+    auto const end = static_cast<std::int32_t>(plan_.order[e.rank].size());
+    auto const nth = static_cast<std::int64_t>(waits.size()) + 2;  // behind all reductions
+    if (what == kind::send_f)
+      waits.push_back({e.rank,
+                       behind[cell(stage, microbatch)],
+                       first,
+                       nth,
+                       {kind::wait_send_f, stage, microbatch}});
+    else if (what == kind::send_b)
+      waits.push_back({e.rank, end, last, nth, {kind::wait_send_b, stage, microbatch}});
+    else if (what == kind::reduce_grad)
+      waits.push_back({e.rank, e.before, last, 1, {kind::wait_reduce_grad, stage}});
+  }
+  extras_.insert(extras_.end(), waits.begin(), waits.end());
+  std::sort(extras_.begin(), extras_.end());
+}
+
 SHUNT_INLINE void pytorch_rows::write(std::ostream& out) const {
   for (rank_id const r : ranks_) {
     char const* separator = "";

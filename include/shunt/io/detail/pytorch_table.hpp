@@ -31,7 +31,8 @@ class pytorch_table {
   };
   /// Places of a stage's and micro-batch's actions.
   struct cell {
-    place forward{}, gradient{}, weight{}, send_f{}, recv_f{}, send_b{}, recv_b{};
+    place forward{}, gradient{}, weight{}, send_f{}, recv_f{}, send_b{}, recv_b{}, wait_f{},
+        wait_b{};
   };
 
   /// Reads all rows.
@@ -48,6 +49,8 @@ class pytorch_table {
   [[nodiscard]] rank_id row_of(stage_id s) const { return row_of_[s.index()]; }
   /// Returns the first send or receive.
   [[nodiscard]] std::optional<place> const& first_transfer() const { return comms_; }
+  /// Returns the first wait.
+  [[nodiscard]] std::optional<place> const& first_wait() const { return wait_; }
   /// Returns the first action that is no computation.
   [[nodiscard]] std::optional<place> const& first_other() const { return other_; }
   /// Returns row and column of the first empty cell.
@@ -73,7 +76,7 @@ class pytorch_table {
 
   std::string name_;
   std::vector<std::vector<entry>> rows_{};
-  std::optional<place> comms_{}, other_{};
+  std::optional<place> comms_{}, wait_{}, other_{};
   std::optional<std::pair<std::size_t, std::size_t>> idle_{};
   std::int32_t stages_ = 0, microbatches_ = 0;
   std::vector<rank_id> row_of_{};  // of each stage

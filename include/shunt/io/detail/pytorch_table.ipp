@@ -77,6 +77,7 @@ SHUNT_INLINE void pytorch_table::read_rows(std::istream& in) {
       auto const read = parse_pytorch_cell(text, at(row, column));
       place const here{row, static_cast<std::int64_t>(entries.size())};
       if (!comms_ && (read.first.sends() || read.first.receives())) comms_ = here;
+      if (!wait_ && read.first.waits()) wait_ = here;
       if (!other_ && !read.first.computes()) other_ = here;
       entries.push_back({.action = read.first, .column = column, .pair = read.second.has_value()});
       if (read.second) entries.push_back({.action = *read.second, .column = column});
@@ -146,8 +147,8 @@ SHUNT_INLINE void pytorch_table::enter_all() {
       if (a.microbatch >= microbatches_) refuse(here, "is of a micro-batch that is never computed");
       cell& c =
           cells_[a.stage.index() * static_cast<std::size_t>(microbatches_) + a.microbatch.index()];
-      place* const places[]{&c.forward, &c.gradient, &c.gradient, &c.weight,
-                            &c.send_f,  &c.recv_f,   &c.send_b,   &c.recv_b};
+      place* const places[]{&c.forward, &c.gradient, &c.gradient, &c.weight, &c.send_f,
+                            &c.recv_f,  &c.send_b,   &c.recv_b,   &c.wait_f, &c.wait_b};
       place& own = *places[static_cast<std::size_t>(a.what)];
       if (own.found() && !a.computes()) refuse(here, "stands twice");
       if (!own.found()) own = here;  // `check` reports a second computation

@@ -22,6 +22,10 @@ class pytorch_transfers {
   /// Throws invalid_problem, which names row and column; for ranks that wait for each other all
   /// transfers of the cycle.
   void check();
+  /// Checks that a wait follows each send and each reduction, and that a rank has one reduction in
+  /// progress at most, as PyTorch demands since 2.15.
+  /// Throws invalid_problem, which names row and column.
+  void check_waits() const;
 
  private:
   /// Checks one message: made, sent, received and used in this order; none within a rank.

@@ -21,6 +21,44 @@ SHUNT_INLINE void pytorch_transfers::check() {
   run(true);
 }
 
+SHUNT_INLINE void pytorch_transfers::check_waits() const {
+  auto const follows = [&](place sent, place wait) {
+    if (sent.found() && !wait.found())
+      table_.refuse(sent, "has no wait, which torch demands since " +
+                              std::string(to_string(pytorch_release::v2_15)));
+    if (wait.found() && !sent.found()) table_.refuse(wait, "waits for a send that isn't there");
+    if (wait.found() && wait.index < sent.index) table_.refuse(wait, "stands before its send");
+  };
+  for (stage_id s : ids<stage_id>(table_.stages()))
+    for (microbatch_id m : ids<microbatch_id>(table_.microbatches())) {
+      pytorch_table::cell const& c = table_.of(s, m);
+      follows(c.send_f, c.wait_f);
+      follows(c.send_b, c.wait_b);
+    }
+  using kind = pytorch_action::kind;
+  for (std::size_t row = 0; row < table_.rows().size(); ++row) {
+    place pending;
+    auto const& actions = table_.rows()[row];
+    for (std::size_t i = 0; i < actions.size(); ++i) {
+      auto const& a = actions[i].action;
+      place const here{row, static_cast<std::int64_t>(i)};
+      if (a.what == kind::reduce_grad) {
+        if (pending.found())
+          table_.refuse(here, "begins before the wait for \"" + to_string(table_[pending].action) +
+                                  "\", and torch has one reduction in progress");
+        pending = here;
+      } else if (a.what == kind::wait_reduce_grad) {
+        if (!pending.found() || table_[pending].action.stage != a.stage)
+          table_.refuse(here, "waits for a reduction that isn't in progress");
+        pending = {};
+      }
+    }
+    if (pending.found())
+      table_.refuse(pending, "has no wait, which torch demands since " +
+                                 std::string(to_string(pytorch_release::v2_15)));
+  }
+}
+
 SHUNT_INLINE void pytorch_transfers::message(place made, place send, place recv, place used,
                                              char const* direction) {
   auto const spelled = [&](char const* what, pytorch_action const& a) {
