@@ -13,8 +13,8 @@
 
 namespace shunt {
 
-/// The release whose loader takes a file with transfers. Since 2.15 it demands a wait for each send
-/// and each reduction; earlier ones know no waits. Files without transfers suit both.
+/// The release whose loader takes a file with transfers. The loader of 2.15 demands a wait for each
+/// send and each reduction; that of 2.14 knows no waits. Files without transfers suit both.
 enum class pytorch_release : std::uint8_t { v2_14, v2_15 };
 
 /// One action, written stage first: "2F0", "1SEND_B3", "0REDUCE_GRAD". F forward, B fused backward,

@@ -161,6 +161,7 @@ class nccl_session {
   }
   /// Returns whether the rank has reached its injected failure.
   [[nodiscard]] bool fails_now(rank_state const& self) const;
+
   void join() {
     for (auto& r : ranks_)
       if (r->thread.joinable()) r->thread.join();
