@@ -64,7 +64,8 @@ double language_work::computing_share() const {
 shunt::ticks language_work::cost_of(shunt::operation const& op) const {
   auto const& costs = training().job.costs;
   switch (op.kind) {
-    case shunt::op_kind::forward: return costs.forward[op.stage];
+    case shunt::op_kind::forward:
+    case shunt::op_kind::redundant_forward: return costs.forward[op.stage];
     case shunt::op_kind::backward_input: return costs.backward_input[op.stage];
     case shunt::op_kind::backward_weight: return costs.backward_weight[op.stage];
     case shunt::op_kind::backward:

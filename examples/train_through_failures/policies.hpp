@@ -34,6 +34,9 @@ struct named_policy {
   std::function<shunt::solution<shunt::arrangement>(shunt::situation const&)> next{};
   std::function<shunt::solution<shunt::pipeline_schedule>(shunt::pipeline_job const&)> plan{};
   std::function<shunt::arrangement(shunt::pipeline_job const&)> first{};
+  std::function<std::optional<shunt::redundant_schedule>(shunt::arrangement const&,
+                                                         shunt::pipeline_schedule const&)>
+      repeat{};
 
   [[nodiscard]] shunt::solution<shunt::arrangement> operator()(shunt::situation const& s) const {
     return next(s);
@@ -44,6 +47,10 @@ struct named_policy {
   }
   [[nodiscard]] shunt::arrangement start(shunt::pipeline_job const& job) const {
     return first(job);
+  }
+  [[nodiscard]] std::optional<shunt::redundant_schedule> repeated(
+      shunt::arrangement const& a, shunt::pipeline_schedule const& plain) const {
+    return repeat(a, plain);
   }
 };
 static_assert(shunt::training_policy<named_policy>);
@@ -61,9 +68,15 @@ static_assert(shunt::training_policy<named_policy>);
 [[nodiscard]] inline named_policy policy_of(options const& o) {
   auto const named = [](auto policy) {
     return named_policy{
-        std::string(policy.name), policy.every, policy,
+        std::string(policy.name),
+        policy.every,
+        policy,
         [policy](shunt::pipeline_job const& job) { return policy.schedule(job); },
-        [policy](shunt::pipeline_job const& job) { return shunt::start_under(policy, job); }};
+        [policy](shunt::pipeline_job const& job) { return shunt::start_under(policy, job); },
+        [policy](auto const& a, auto const& plain) -> std::optional<shunt::redundant_schedule> {
+          if constexpr (requires { policy.repeated(a, plain); }) return policy.repeated(a, plain);
+          return std::nullopt;
+        }};
   };
   if (o.policy == shunt::oobleck_policy<>::name) return named(shunt::oobleck_policy<>{});
   if (o.policy == shunt::drop_policy<>::name) return named(shunt::drop_policy<>{});

@@ -9,9 +9,11 @@
 #include <vector>
 
 #include "shunt/check/program.hpp"
+#include "shunt/check/redundancy.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
+#include "shunt/solve/pipeline/redundant_forward.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "support/pipeline_jobs.hpp"
 #include "support/random_cases.hpp"
@@ -92,6 +94,105 @@ TEST(shadows, random_shadows_have_valid_programs) {
       EXPECT_EQ(groups, wanted);
     }
   }
+}
+
+// The ring of every pipeline: each rank shadows the next stage.
+held_stages ring_of(pipeline_job const& job) {
+  held_stages all;
+  for (rank_id const r : ids<rank_id>(job.ranks()))
+    all.push_back({(job.worker_of(r).stage.value() + 1) % job.stages});
+  return all;
+}
+
+std::vector<operation> computes_of(rank_program const& list) {
+  std::vector<operation> all;
+  for (auto const& i : list.instructions)
+    if (i.code == opcode::compute) all.push_back(i.op);
+  return all;
+}
+
+// By hand: of two micro-batches rank 0 repeats each forward of stage 1 before its own backward, as
+// soon as the operation before has ended.
+TEST(shadows, repeat_forwards_where_they_would_wait) {
+  auto const job = stepping_job_of(1, 2, 2);
+  auto const p = lower_with_shadows(job, redundant_forward{}(job).plan, {{1}, {0}}, sizes);
+  EXPECT_TRUE(check(p).empty());
+  using enum op_kind;
+  EXPECT_EQ(computes_of(p.ranks[0]), (std::vector<operation>{{forward, 0, 0, 0},
+                                                             {forward, 0, 0, 1},
+                                                             {redundant_forward, 0, 1, 0},
+                                                             {backward, 0, 0, 0},
+                                                             {redundant_forward, 0, 1, 1},
+                                                             {backward, 0, 0, 1},
+                                                             {step, 0, 0, 0},
+                                                             {step, 0, 1, 0}}));
+  EXPECT_EQ(computes_of(p.ranks[1]).size(), 6u) << "of stage 0 nothing is repeated";
+  // The forward waits for no message: it stands before the first gradient's receive.
+  auto const& list = p.ranks[0].instructions;
+  auto const at = [&](auto const& is) {
+    return std::find_if(list.begin(), list.end(), is) - list.begin();
+  };
+  EXPECT_LT(at([](auto const& i) { return i.op.kind == redundant_forward; }),
+            at([](auto const& i) { return i.code == opcode::receive; }));
+}
+
+// With redundant forwards a program is the same but for these and their inputs' copies; no buffer
+// that one of them writes is written again.
+TEST(shadows, redundant_forwards_leave_the_rest_as_it_was) {
+  random_cases d(31);
+  for (int round = 0; round < 100; ++round) {
+    SCOPED_TRACE(round);
+    auto const job = stepping_job_of(d.roll(1, 3), d.roll(2, 5), d.roll(1, 6));
+    auto const plan = redundant_forward{}(job).plan;
+    ASSERT_TRUE(check(job, plan).empty());
+    auto const p = lower_with_shadows(job, plan, ring_of(job), sizes);
+    ASSERT_TRUE(check(p).empty()) << to_string(check(p).front());
+    auto const without = lower_with_shadows(job, plan.plain, ring_of(job), sizes);
+    std::int64_t repeated = 0;
+    for (rank_id const r : ids<rank_id>(job.ranks())) {
+      auto const& list = p.ranks[r];
+      auto all = computes_of(list);
+      auto const is_redundant = [](operation const& o) {
+        return o.kind == op_kind::redundant_forward;
+      };
+      repeated += std::count_if(all.begin(), all.end(), is_redundant);
+      std::erase_if(all, is_redundant);
+      EXPECT_EQ(all, computes_of(without.ranks[r]));
+      std::vector<buffer_id> kept;
+      for (auto const& i : list.instructions)
+        for (region const& to : list.writes(i)) {
+          if (to.size == 0) continue;
+          EXPECT_EQ(std::count(kept.begin(), kept.end(), to.buffer), 0);
+          if (i.code == opcode::compute && is_redundant(i.op)) kept.push_back(to.buffer);
+        }
+    }
+    EXPECT_EQ(repeated, job.pipelines * (job.stages - 1) * job.microbatches[0]);
+  }
+}
+
+TEST(shadows, refuses_redundant_forwards_that_can_not_be) {
+  auto const job = stepping_job_of(1, 3, 2);
+  auto const plan = redundant_forward{}(job).plan;
+  auto const refused = [&](auto&& change, held_stages const& shadows) {
+    auto other = plan;
+    change(other.redundant);
+    return thrown_by([&] { (void)lower_with_shadows(job, other, shadows, sizes); });
+  };
+  auto const ring = ring_of(job);
+  EXPECT_EQ(refused([](auto&) {}, ring), "nothing thrown");
+  EXPECT_EQ(refused([](auto&) {}, {{1}, {}, {0}}),
+            "rank 1, redundant forward of micro-batch 0:0 at stage 2: the rank doesn't shadow the "
+            "stage");
+  EXPECT_EQ(refused([](auto& all) { all.resize(2); }, ring),
+            "the schedule has 2 lists of redundant forwards for 3 ranks");
+  EXPECT_EQ(refused([](auto& all) { all[0][1].forward.microbatch = 2; }, ring),
+            "rank 0, redundant forward of micro-batch 0:2 at stage 1: the job has no such forward");
+  EXPECT_EQ(refused([](auto& all) { all[2].push_back({{op_kind::forward, 0, 0, 0}, 1}); }, ring),
+            "rank 2, redundant forward of micro-batch 0:0 at stage 0: a first stage has no input");
+  EXPECT_EQ(refused([](auto& all) { all[0][0].before = -1; }, ring),
+            "rank 0, redundant forward of micro-batch 0:0 at stage 1: no place in the list");
+  EXPECT_EQ(refused([](auto& all) { all[0][0].before = 0; }, ring),
+            "the input of a redundant forward is made elsewhere, or later");
 }
 
 TEST(shadows, refuses_tables_that_can_not_be) {

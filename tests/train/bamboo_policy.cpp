@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "shunt/check/program.hpp"
@@ -14,6 +17,7 @@
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/lower/stage_copies.hpp"
 #include "shunt/solve/pipeline/shadow_failover.hpp"
+#include "shunt/train/planned_iteration.hpp"
 #include "shunt/train/policy_run.hpp"
 #include "support/dense_training.hpp"
 #include "support/random_cases.hpp"
@@ -240,6 +244,72 @@ TEST(bamboo_policy, a_stage_without_owner_and_shadow_ends_the_run) {
       trial(t, bamboo_rendezvous::rules::simulator, failures).report.stopped,
       "no plan for iteration 1 without ranks 0 1 3 4 6 7: no live rank has the state of stage "
       "1");
+}
+
+/// A work that keeps what forwards, and those that are repeated, have left: output and stash.
+struct listening_work {
+  dense_work& of;
+  using bytes = std::vector<std::byte>;
+  std::map<operation, bytes> owners{}, shadows{};
+
+  [[nodiscard]] std::span<std::byte> buffer(rank_id r, buffer_id b) { return of.buffer(r, b); }
+  void operator()(rank_id r, task const& t) {
+    of(r, t);
+    bool const repeated = t.op.kind == op_kind::redundant_forward;
+    if (!repeated && t.op.kind != op_kind::forward) return;
+    bytes all;
+    for (region const& to : t.writes) {
+      auto const part =
+          of.buffer(r, to.buffer)
+              .subspan(static_cast<std::size_t>(to.offset), static_cast<std::size_t>(to.size));
+      all.insert(all.end(), part.begin(), part.end());
+    }
+    operation key = t.op;
+    key.kind = op_kind::forward;
+    EXPECT_TRUE((repeated ? shadows : owners).emplace(key, std::move(all)).second);
+  }
+};
+
+TEST(bamboo_policy, shadows_compute_the_bits_of_the_owners) {
+  auto const t = dense_training(2, 4, 5, 3);
+  auto work = dense_work_of(t);
+  bamboo_policy<> const policy{};
+  auto const start = policy.start(t.job);
+  work.begin(stages_held(start, t.job.ranks()), t.job.microbatches);
+  auto const plain = policy.schedule(start.job);
+  auto const repeated = policy.repeated(start, plain.plan);
+  ASSERT_TRUE(repeated.has_value());
+  auto const plan = planned(start.job, *repeated, work.tensors(), start.shadows);
+  EXPECT_EQ(static_cast<double>(plan.period), plain.objective + 3) << "bubbles hide two of five";
+  work.fit(*plan.iteration);
+  for (std::int64_t i = 0; i < t.iterations; ++i) {
+    listening_work listening{work};
+    auto session = inline_executor{}.open(listening, i);
+    session.submit(plan.iteration);
+    (void)session.wait();
+    EXPECT_EQ(listening.shadows.size(), 2u * 3 * 5) << "all stages but the first";
+    for (auto const& [forward, bits] : listening.shadows)
+      EXPECT_EQ(listening.owners[forward], bits) << describe(forward).view();
+  }
+}
+
+TEST(bamboo_policy, forwards_are_repeated_in_whole_rings_alone) {
+  auto const job = job_of(2, 4, 5);
+  bamboo_policy<> policy{};
+  auto const start = policy.start(job);
+  EXPECT_TRUE(policy.repeated(start, policy.schedule(start.job).plan).has_value());
+  auto const taken = after(job, {6});
+  EXPECT_FALSE(policy.repeated(taken.plan, policy.schedule(taken.plan.job).plan).has_value());
+  auto const anew = after(job, {6, 5});
+  EXPECT_TRUE(policy.repeated(anew.plan, policy.schedule(anew.plan.job).plan).has_value());
+  policy.repeats_forwards = false;
+  EXPECT_FALSE(policy.repeated(start, policy.schedule(start.job).plan).has_value());
+  // The bits are the same, and so is what follows a loss.
+  auto const t = dense_training(2, 3, 4, 5);
+  auto work = dense_work_of(t);
+  pipeline_run<dense_work, bamboo_policy<>> run(work, policy);
+  auto const report = run(inline_executor{.failures = {{4, 2, 9}}});
+  EXPECT_EQ((trained_bits{run.losses(), parameters_of(work, report.dead)}), undisturbed(t));
 }
 
 TEST(bamboo_policy, a_work_that_has_stepped_can_not_begin) {

@@ -8,10 +8,11 @@
 
 namespace shunt {
 
-/// The kinds of operations. Pipelines use the first five, and the last three where steps are
-/// validated. Mixture-of-experts layers use the others and `step`. `backward_input` is the gradient
-/// with respect to the stage's input alone. `backward_weight` is the gradient with respect to the
-/// stage's parameters. `backward` is both, fused: backward_input followed by backward_weight.
+/// The kinds of operations. Pipelines use the first five, three of the last where steps are
+/// validated, and redundant_forward under redundant computation. Mixture-of-experts layers use the
+/// others and `step`. `backward_input` is the gradient with respect to the stage's input alone.
+/// `backward_weight` is the gradient with respect to the stage's parameters. `backward` is both,
+/// fused: backward_input followed by backward_weight.
 enum class op_kind : std::uint8_t {
   forward,
   backward,
@@ -30,7 +31,12 @@ enum class op_kind : std::uint8_t {
   gradient_norm,
   validate_step,  ///< decide whether a stage's last step stands, from the parts of all stages
   redo_step,      ///< the step of the previous iteration, repeated after it was rolled back
+  /// A forward that the shadow of its worker computes, too. Its output goes nowhere.
+  redundant_forward,
 };
+
+/// The number of kinds.
+inline constexpr int op_kinds = static_cast<int>(op_kind::redundant_forward) + 1;
 
 [[nodiscard]] SHUNT_CONSTEXPR std::string_view to_string(op_kind k);
 

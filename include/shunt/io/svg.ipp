@@ -28,6 +28,7 @@ SHUNT_CONSTEXPR paint paint_of(opcode code, op_kind kind) {
   if (code != opcode::compute) return {colour::grey, colour::ink};
   switch (kind) {
     case op_kind::forward:
+    case op_kind::redundant_forward:
     case op_kind::expert_forward: return {colour::sky, colour::ink};
     case op_kind::backward:
     case op_kind::expert_backward: return {colour::orange, colour::ink};

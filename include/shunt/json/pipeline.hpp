@@ -18,8 +18,6 @@
 
 namespace shunt {
 
-inline constexpr int op_kinds = static_cast<int>(op_kind::redo_step) + 1;
-
 /// {"kind": "forward", "pipeline": 0, "stage": 1, "microbatch": 2}
 inline void to_json(nlohmann::json& j, operation const& op) {
   j = {{"kind", to_string(op.kind)},

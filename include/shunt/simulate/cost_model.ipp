@@ -24,7 +24,8 @@ namespace shunt {
 
 SHUNT_INLINE ticks job_costs::compute(rank_id, operation const& op) const {
   switch (op.kind) {
-    case op_kind::forward: return costs_.forward[op.stage];
+    case op_kind::forward:
+    case op_kind::redundant_forward: return costs_.forward[op.stage];
     case op_kind::backward:
       return costs_.backward_input[op.stage] + costs_.backward_weight[op.stage];
     case op_kind::backward_input: return costs_.backward_input[op.stage];

@@ -1,8 +1,11 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "shunt/core/solution.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/plan/redundancy.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/bamboo_rendezvous.hpp"
 #include "shunt/solve/pipeline/ring_one_f_one_b.hpp"
@@ -28,12 +31,19 @@ struct bamboo_rule {
   static constexpr std::int64_t every = 0;
 
   bamboo_rendezvous rendezvous{};
+  /// Shadows compute the forwards of their stage, too, until a loss: what they have of an iteration
+  /// then is as much as Bamboo's have. Losses are the same bits without.
+  bool repeats_forwards = true;
 
   /// Returns the start: all ranks of the job, each with its shadow.
   /// Throws invalid_problem where a rank has other than one stage, or stashes are capped, which
   /// those of a rank of two stages would exceed.
   [[nodiscard]] arrangement start(pipeline_job const& job) const;
   [[nodiscard]] solution<arrangement> operator()(situation const& s) const;
+  /// Returns a schedule of the arrangement's job with its redundant forwards: all of them where
+  /// every rank has one stage and shadows the next, otherwise none.
+  [[nodiscard]] std::optional<redundant_schedule> repeated(arrangement const& a,
+                                                           pipeline_schedule const& plain) const;
 };
 
 /// The solver takes ranks of two stages that are neighbours in the ring.

@@ -14,15 +14,17 @@
 #include "shunt/core/text.hpp"
 #include "shunt/plan/redundancy.hpp"
 #include "shunt/problem/stage_costs.hpp"
+#include "shunt/solve/pipeline/redundant_forward.hpp"
 #include "shunt/train/regroup_policy.hpp"
 
 namespace shunt::detail {
 
-// Lets every rank of one stage keep the next one's, too.
-SHUNT_INLINE arrangement with_ring_shadows(arrangement all) {
-  if (all.job.stages == 1) return all;
-  for (rank_id const r : ids<rank_id>(all.job.ranks()))
-    all.shadows.push_back({(all.job.worker_of(r).stage.value() + 1) % all.job.stages});
+// What shadows every rank of one stage: the next one.
+SHUNT_INLINE held_stages ring_shadows(pipeline_job const& job) {
+  held_stages all;
+  if (job.stages > 1)
+    for (rank_id const r : ids<rank_id>(job.ranks()))
+      all.push_back({(job.worker_of(r).stage.value() + 1) % job.stages});
   return all;
 }
 
@@ -121,7 +123,17 @@ SHUNT_INLINE arrangement bamboo_rule::start(pipeline_job const& job) const {
     throw invalid_problem("layout", "must have one stage a rank for bamboo");
   if (job.memory.rule != stash_cap::kind::none)
     throw invalid_problem("memory", "must be none for bamboo: a shadow may have two stages");
-  return detail::with_ring_shadows(std::move(all));
+  all.shadows = detail::ring_shadows(all.job);
+  return all;
+}
+
+SHUNT_INLINE std::optional<redundant_schedule> bamboo_rule::repeated(
+    arrangement const& a, pipeline_schedule const& plain) const {
+  bool const one_stage_a_rank = a.job.ranks() == a.job.workers();
+  if (!repeats_forwards || a.job.stages < 2 || !one_stage_a_rank ||
+      a.shadows != detail::ring_shadows(a.job))
+    return std::nullopt;
+  return redundant_forward::insert(a.job, plain);
 }
 
 SHUNT_INLINE solution<arrangement> bamboo_rule::operator()(situation const& s) const {
@@ -145,8 +157,8 @@ SHUNT_INLINE solution<arrangement> bamboo_rule::operator()(situation const& s) c
     return answer;
   }
   auto const next = refilled(places, kept, s);
-  answer.plan = detail::with_ring_shadows(
-      arranged(s.start, next, even_shares(s.start.total_microbatches(), next.size())));
+  answer.plan = arranged(s.start, next, even_shares(s.start.total_microbatches(), next.size()));
+  answer.plan.shadows = detail::ring_shadows(answer.plan.job);
   return answer;
 }
 

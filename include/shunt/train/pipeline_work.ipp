@@ -36,7 +36,8 @@ template <pipeline_model Model, optimizer Optimizer>
 void pipeline_work<Model, Optimizer>::operator()(rank_id r, task const& t) {
   auto const microbatch = microbatches_.before(t.op.pipeline) + t.op.microbatch.value();
   switch (t.op.kind) {
-    case op_kind::forward: return forward(r, t, microbatch);
+    case op_kind::forward:
+    case op_kind::redundant_forward: return forward(r, t, microbatch);
     case op_kind::backward_input:
       return backward_input(r, t, operands_of<backward_input_operands>(t), microbatch);
     case op_kind::backward_weight:
@@ -245,7 +246,7 @@ void pipeline_work<Model, Optimizer>::forward(rank_id r, task const& t, std::int
                       numbers<float>(r, t, on.input, "input", before),
                       numbers<float>(r, t, on.output, "output", size.output),
                       numbers<float>(r, t, on.stash, "stash", size.stash)});
-  if (is_last(s)) *loss_of(t.iteration, microbatch) = loss;
+  if (is_last(s) && t.op.kind == op_kind::forward) *loss_of(t.iteration, microbatch) = loss;
 }
 
 template <pipeline_model Model, optimizer Optimizer>

@@ -11,6 +11,7 @@
 #include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/lower/validated_program.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/plan/redundancy.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/program/program.hpp"
 
@@ -43,6 +44,14 @@ enum class iteration_form : std::uint8_t {
                                         rollback how = rollback::kept_state,
                                         held_stages const& shadows = {});
 
+/// The same for an iteration whose ranks keep `shadows`, with the forwards that they repeat. The
+/// period counts these.
+/// Throws invalid_problem where job, tensors or shadows are broken, and invalid_program where the
+/// schedule breaks a rule of the job or of redundant forwards.
+[[nodiscard]] planned_iteration planned(pipeline_job const& job, redundant_schedule schedule,
+                                        pipeline_tensors const& tensors,
+                                        held_stages const& shadows);
+
 /// Returns a plan whose programs are for the ranks of a run of `ranks`: rank i of its job is rank
 /// `numbers[i]` there. Other ranks have empty lists.
 /// Throws invalid_program as `renumbered` does.
@@ -55,11 +64,10 @@ template <class Solver>
 [[nodiscard]] planned_iteration plan_iteration(Solver const& solver, pipeline_job const& job,
                                                pipeline_tensors const& tensors,
                                                iteration_form form = iteration_form::plain,
-                                               rollback how = rollback::kept_state,
-                                               held_stages const& shadows = {}) {
+                                               rollback how = rollback::kept_state) {
   auto answer = solver(job);
   if (!answer.has_plan()) throw invalid_problem("plan", answer.reason);
-  return planned(job, std::move(answer.plan), tensors, form, how, shadows);
+  return planned(job, std::move(answer.plan), tensors, form, how);
 }
 
 }  // namespace shunt

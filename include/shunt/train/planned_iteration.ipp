@@ -4,11 +4,13 @@
 #include <string>
 
 #include "shunt/check/pipeline.hpp"
+#include "shunt/check/redundancy.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/lower/salvage.hpp"
 #include "shunt/lower/shadows.hpp"
 #include "shunt/lower/step_validation.hpp"
 #include "shunt/measure/pipeline.hpp"
+#include "shunt/measure/redundant_times.hpp"
 #include "shunt/program/renumbered.hpp"
 
 namespace shunt {
@@ -33,6 +35,19 @@ SHUNT_INLINE planned_iteration planned(pipeline_job const& job, pipeline_schedul
   all.iteration = std::make_shared<program const>(std::move(p));
   all.schedule = std::move(schedule);
   return all;
+}
+
+SHUNT_INLINE planned_iteration planned(pipeline_job const& job, redundant_schedule schedule,
+                                       pipeline_tensors const& tensors,
+                                       held_stages const& shadows) {
+  if (auto const broken = check(job, schedule); !broken.empty())
+    throw invalid_program("the schedule breaks a rule: " + to_string(broken.front()));
+  auto p = lower_with_shadows(job, schedule, shadows, tensors);
+  ticks const with_forwards = period(job, schedule.plain, times(job, schedule).plain);
+  return {.job = job,
+          .schedule = std::move(schedule.plain),
+          .period = with_forwards,
+          .iteration = std::make_shared<program const>(std::move(p))};
 }
 
 SHUNT_INLINE planned_iteration renumbered(planned_iteration plan, std::span<rank_id const> numbers,

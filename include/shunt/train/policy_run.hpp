@@ -170,10 +170,16 @@ class pipeline_run<Work, Policy> {
     return first + std::min(end - first, every_ - first % every_);
   }
   [[nodiscard]] planned_iteration planned_for(arrangement const& a) const {
-    auto const solver = [&](pipeline_job const& job) { return policy_.schedule(job); };
-    return renumbered(plan_iteration(solver, a.job, work_.tensors(), iteration_form::plain,
-                                     training_.rollback, a.shadows),
-                      a.members, training_.job.ranks());
+    return renumbered(scheduled(a), a.members, training_.job.ranks());
+  }
+  [[nodiscard]] planned_iteration scheduled(arrangement const& a) const {
+    auto answer = policy_.schedule(a.job);
+    if (!answer.has_plan()) throw invalid_problem("plan", answer.reason);
+    if constexpr (requires { policy_.repeated(a, answer.plan); })
+      if (auto all = policy_.repeated(a, answer.plan))
+        return planned(a.job, std::move(*all), work_.tensors(), a.shadows);
+    return planned(a.job, std::move(answer.plan), work_.tensors(), iteration_form::plain,
+                   training_.rollback, a.shadows);
   }
 
   [[nodiscard]] text without_state(stage_id s) const {

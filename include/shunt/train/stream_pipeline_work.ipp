@@ -90,7 +90,8 @@ void stream_pipeline_work<Device, Model>::operator()(rank_id r, stream_task cons
   auto& own = ranks_[r.index()];
   stream_place<Device> const place{device_, on, t.condition, own.scratch.bytes()};
   switch (t.op.kind) {
-    case op_kind::forward: {
+    case op_kind::forward:
+    case op_kind::redundant_forward: {
       auto const o = operands_of<forward_operands>(t);
       bool const last = t.op.stage.value() + 1 == training_.job.stages;
       auto* const loss = last ? as<double>(own.loss.bytes()).data() : nullptr;
@@ -98,7 +99,7 @@ void stream_pipeline_work<Device, Model>::operator()(rank_id r, stream_task cons
                      {t.op.stage, t.iteration, microbatch, parameters_of(r, held(r, t.op.stage)),
                       floats(r, o.input), floats(r, o.output), floats(r, o.stash)},
                      loss);
-      if (last)
+      if (last && t.op.kind == op_kind::forward)
         device_.each(
             on, 1,
             note_loss{loss, t.iteration, microbatch, terms(), as<double>(losses_.bytes()).data()},

@@ -33,6 +33,8 @@ struct situation {
 ///
 /// After an `interim` arrangement's iteration `p(situation)` is asked without a loss: no rank of
 /// `now` is dead. `p.start(job)`, where there is one, is the arrangement in which a run begins.
+/// `p.repeated(arrangement, schedule)`, where there is one, adds redundant forwards to a schedule
+/// of the arrangement's job, or returns nothing.
 ///
 /// Re-routing (pipeline_run with a solver of pipeline jobs) is the policy that changes no
 /// arrangement and needs no transition.

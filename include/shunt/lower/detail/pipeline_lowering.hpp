@@ -2,10 +2,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/lower/detail/buffer_sets.hpp"
@@ -16,6 +18,7 @@
 #include "shunt/lower/pipeline_messages.hpp"
 #include "shunt/plan/pipeline_actions.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/plan/redundancy.hpp"
 #include "shunt/plan/surviving_gradients.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/program/builder.hpp"
@@ -27,12 +30,16 @@ namespace shunt::detail {
 /// emits messages and computes.
 class pipeline_lowering {
  public:
+  using redundant_forwards = indexed<rank_id, std::vector<redundant_operation>>;
+
   /// `kept`: the initial sums, where gradients are reduced out of place; otherwise null. `shadows`:
-  /// by rank, stages that it steps without computing them; or null.
+  /// by rank, stages that it steps besides its own, or null. `redundant`: forwards of these that it
+  /// computes, or null.
   SHUNT_CONSTEXPR pipeline_lowering(pipeline_job const& job, pipeline_schedule const& schedule,
                                     pipeline_tensors const& tensors, message_layout const& layout,
                                     surviving_gradients const* kept = nullptr,
-                                    held_stages const* shadows = nullptr);
+                                    held_stages const* shadows = nullptr,
+                                    redundant_forwards const* redundant = nullptr);
 
   [[nodiscard]] SHUNT_CONSTEXPR program lowered() &&;
 
@@ -49,6 +56,11 @@ class pipeline_lowering {
   SHUNT_CONSTEXPR void receive(rank_id r, pipeline_action const& a);
 
   SHUNT_CONSTEXPR void send(rank_id r, pipeline_action const& a);
+
+  /// Computes the redundant forwards that stand before operation `index` of the list.
+  SHUNT_CONSTEXPR void repeat_forwards(rank_id r, std::span<redundant_operation const>& next,
+                                       std::int32_t index);
+  SHUNT_CONSTEXPR void repeat_forward(rank_id r, operation const& o);
 
   /// Returns the instructions on other lanes that an operation waits for.
   /// Requires that its cell has a buffer set.
@@ -68,6 +80,10 @@ class pipeline_lowering {
   SHUNT_CONSTEXPR void hand_over_gradient(rank_id r, operation const& o);
   SHUNT_CONSTEXPR std::int32_t hand_over(rank_id r, region const& from, region const& to);
 
+  /// Counts an operation of a cell as placed. Its set is free after the last one.
+  SHUNT_CONSTEXPR void count_placed(std::size_t cell);
+  /// Returns a set of buffers for a micro-batch at a stage.
+  [[nodiscard]] SHUNT_CONSTEXPR std::int32_t add_set(rank_id r, ticks forward, ticks gradient);
   /// Gives a micro-batch at a stage a set of buffers.
   SHUNT_CONSTEXPR void take_set(rank_id r, std::size_t cell);
 
@@ -75,6 +91,7 @@ class pipeline_lowering {
   pipeline_schedule const& schedule_;
   pipeline_tensors const& tensors_;
   held_stages const* shadows_;
+  redundant_forwards const* redundant_;
   program_builder builder_;
   pipeline_cells cell_;
   pipeline_starts starts_;

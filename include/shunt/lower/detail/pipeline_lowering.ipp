@@ -15,11 +15,13 @@ namespace shunt::detail {
 
 SHUNT_CONSTEXPR pipeline_lowering::pipeline_lowering(
     pipeline_job const& job, pipeline_schedule const& schedule, pipeline_tensors const& tensors,
-    message_layout const& layout, surviving_gradients const* kept, held_stages const* shadows)
+    message_layout const& layout, surviving_gradients const* kept, held_stages const* shadows,
+    redundant_forwards const* redundant)
     : job_(job),
       schedule_(schedule),
       tensors_(tensors),
       shadows_(shadows),
+      redundant_(redundant),
       builder_(job.ranks()),
       cell_(job),
       starts_(starts_of(job, schedule)),
@@ -35,6 +37,10 @@ SHUNT_CONSTEXPR pipeline_lowering::pipeline_lowering(
       if (o.kind == op_kind::forward) host_[cell_(o)] = r;
       if (o.kind != op_kind::step) ++to_come_[cell_(o)];
     }
+  if (redundant)
+    for (auto const& list : *redundant)
+      for (redundant_operation const& o : list)
+        ++to_come_[cell_(o.forward) - cell_.of_stage(o.forward.pipeline)];
 }
 
 SHUNT_CONSTEXPR program pipeline_lowering::lowered() && {
@@ -53,13 +59,17 @@ SHUNT_CONSTEXPR void pipeline_lowering::lower_list(rank_id r) {
   reductions_.open(r, held_, tail_);
   std::span<reduction_place const> early;
   if (!starts_.reductions.empty()) early = starts_.reductions[r];
+  std::span<redundant_operation const> redundant;
+  if (redundant_) redundant = (*redundant_)[r];
   std::int32_t computed = 0;
   auto const list = actions_.lists[r];
   for (std::size_t i = 0; i < list.size(); ++i) {
     auto const& a = list[i];
-    if (a.kind != action_kind::send)
+    if (a.kind != action_kind::send) {
       for (; !early.empty() && early.front().index <= computed; early = early.subspan(1))
         reductions_.reduce_early(r, held(early.front().stage), tail_);
+      repeat_forwards(r, redundant, computed);
+    }
     computed += a.kind == action_kind::compute;
     if (a.kind == action_kind::receive) {
       receive(r, a);
@@ -79,6 +89,7 @@ SHUNT_CONSTEXPR void pipeline_lowering::lower_list(rank_id r) {
       hand_over_gradient(r, a.op);
     }
   }
+  repeat_forwards(r, redundant, computed);
   for (stage_id const s : shadowed)
     reductions_.step(r, held_, held(s), {.kind = op_kind::step, .stage = s}, tail_);
 }
@@ -93,7 +104,9 @@ SHUNT_CONSTEXPR void pipeline_lowering::declare_stages(rank_id r,
     builder_.buffer(r, of.state().buffer, of.state().size, true);
     builder_.buffer(r, of.kept().buffer, of.kept().size, true);
     reductions_.declare(r, of);
-    if (std::find(shadowed.begin(), shadowed.end(), of.stage) != shadowed.end()) continue;
+    if ((!redundant_ || (*redundant_)[r].empty()) &&
+        std::find(shadowed.begin(), shadowed.end(), of.stage) != shadowed.end())
+      continue;
     largest_ = {std::max(largest_[0], of.arriving()), std::max(largest_[1], of.leaving()),
                 std::max(largest_[2], tensors_.stash[of.stage])};
   }
@@ -218,8 +231,37 @@ SHUNT_CONSTEXPR std::int32_t pipeline_lowering::compute(rank_id r, operation con
     set.backward = own;
     set.to_pass_on += gradient_is_needed(o);
   }
-  if (--to_come_[c] == 0) sets_.retire(number);
+  count_placed(c);
   return own;
+}
+
+SHUNT_CONSTEXPR void pipeline_lowering::count_placed(std::size_t cell) {
+  if (--to_come_[cell] == 0) sets_.retire(set_of_[cell]);
+}
+
+SHUNT_CONSTEXPR void pipeline_lowering::repeat_forwards(rank_id r,
+                                                        std::span<redundant_operation const>& next,
+                                                        std::int32_t index) {
+  for (; !next.empty() && next.front().before <= index; next = next.subspan(1))
+    repeat_forward(r, next.front().forward);
+}
+
+SHUNT_CONSTEXPR void pipeline_lowering::repeat_forward(rank_id r, operation const& o) {
+  std::size_t const before = cell_(o) - cell_.of_stage(o.pipeline);
+  if (host_[before] != r || set_of_[before] == none)
+    throw invalid_program("the input of a redundant forward is made elsewhere, or later");
+  auto const& of = held(o.stage).of;
+  // The set is never free again: what a redundant forward leaves stays until the step.
+  std::int32_t const number = add_set(r, starts_.latest, none);
+  hand_over(r, held(o.stage.value() - 1).of.output(set_of_[before]), of.input(number));
+  forward_operands const on{of.state(), of.input(number), of.output(number), of.stash(number)};
+  operation const repeated{op_kind::redundant_forward, o.pipeline, o.stage, o.microbatch};
+  instruction_waits after;
+  after.add(sets_[number].output_sent);
+  tail_.last = after.place(pipeline_lanes::compute, [&](placing const& at) {
+    return builder_.compute(r, repeated, on.reads(), on.writes(), at);
+  });
+  count_placed(before);
 }
 
 SHUNT_CONSTEXPR void pipeline_lowering::hand_over_input(rank_id r, operation const& o) {
@@ -259,9 +301,12 @@ SHUNT_CONSTEXPR std::int32_t pipeline_lowering::hand_over(rank_id r, region cons
 }
 
 SHUNT_CONSTEXPR void pipeline_lowering::take_set(rank_id r, std::size_t cell) {
-  auto const [number, added] = sets_.take(starts_.forward[cell], starts_.gradient[cell]);
-  set_of_[cell] = number;
-  if (!added) return;
+  set_of_[cell] = add_set(r, starts_.forward[cell], starts_.gradient[cell]);
+}
+
+SHUNT_CONSTEXPR std::int32_t pipeline_lowering::add_set(rank_id r, ticks forward, ticks gradient) {
+  auto const [number, added] = sets_.take(forward, gradient);
+  if (!added) return number;
   auto const held = static_cast<std::int32_t>(held_.size());
   using at = pipeline_buffers;
   builder_.buffer(r, at::input(number, held), largest_[0]);
@@ -269,6 +314,7 @@ SHUNT_CONSTEXPR void pipeline_lowering::take_set(rank_id r, std::size_t cell) {
   builder_.buffer(r, at::stash(number, held), largest_[2]);
   builder_.buffer(r, at::output_gradient(number, held), largest_[1]);
   builder_.buffer(r, at::input_gradient(number, held), largest_[0]);
+  return number;
 }
 
 }  // namespace shunt::detail
