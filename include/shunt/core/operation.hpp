@@ -38,6 +38,11 @@ enum class op_kind : std::uint8_t {
 /// The number of kinds.
 inline constexpr int op_kinds = static_cast<int>(op_kind::redundant_forward) + 1;
 
+/// Returns whether operations of this kind are of one micro-batch of a pipeline.
+[[nodiscard]] constexpr bool is_of_microbatch(op_kind k) {
+  return k < op_kind::step || k == op_kind::redundant_forward;
+}
+
 [[nodiscard]] SHUNT_CONSTEXPR std::string_view to_string(op_kind k);
 
 /// One operation. In pipelines `pipeline` owns the micro-batch, whichever worker runs the

@@ -44,7 +44,7 @@ SHUNT_INLINE void write_trace(std::ostream& out, timeline const& events, trace_s
     rows[row] = e.end;
     tids.push_back(e.rank.value() + static_cast<std::int64_t>(row) * ranks);
     bool const compute = e.code == opcode::compute;
-    bool const microbatch = compute && e.op.kind < op_kind::step;
+    bool const microbatch = compute && is_of_microbatch(e.op.kind);
     next() << "{\"name\": " << detail::json_text(name_of(e.code, e.op)) << ", \"cat\": \""
            << (compute ? "compute" : "transfer") << "\", \"ph\": \"X\", \"ts\": " << time(e.start)
            << ", \"dur\": " << time(e.end - e.start)

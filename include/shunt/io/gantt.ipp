@@ -56,6 +56,7 @@ SHUNT_INLINE timeline timeline_of(redundant_schedule const& plan,
                             .op = extra[i].forward,
                             .start = start,
                             .end = end});
+      all.events.back().op.kind = op_kind::redundant_forward;
     }
     all.events.push_back(e);
   }
@@ -139,7 +140,7 @@ SHUNT_INLINE gantt gantt_of(pipeline_job const& job, timeline const& events, boo
     if (e.code != opcode::compute && !transfers) continue;
     auto& bar = chart.bars[next++];
     bar.row = e.rank.index();
-    if (e.code == opcode::compute && e.op.kind < op_kind::step) {
+    if (e.code == opcode::compute && is_of_microbatch(e.op.kind)) {
       auto const& own = workers[e.rank];
       auto const own_worker = std::find(own.begin(), own.end(), worker{e.op.pipeline, e.op.stage});
       bar.rerouted = own_worker == own.end();
@@ -148,7 +149,7 @@ SHUNT_INLINE gantt gantt_of(pipeline_job const& job, timeline const& events, boo
                                            [&](worker const& w) { return w.stage == e.op.stage; })
                             : own_worker;
       bar.chunk = host == own.end() ? 0 : static_cast<std::int32_t>(host - own.begin());
-      bar.redundant = host == own.end() && e.op.kind == op_kind::forward;
+      bar.redundant = e.op.kind == op_kind::redundant_forward;
       bar.rerouted = bar.rerouted && !bar.redundant;
     }
     if (auto& dead = chart.rows[bar.row].dead_from) dead = std::max(*dead, e.end);

@@ -72,7 +72,7 @@ SHUNT_INLINE std::string name_of(gantt::bar const& b) {
 }
 
 SHUNT_CONSTEXPR bool has_microbatch(gantt::bar const& b) {
-  return b.code == opcode::compute && b.op.kind < op_kind::step;
+  return b.code == opcode::compute && is_of_microbatch(b.op.kind);
 }
 
 // Returns the unit of the time axis, in which the span has at most five digits before the point,
@@ -107,7 +107,7 @@ SHUNT_INLINE void write_svg(std::ostream& out, gantt const& chart, gantt_style c
   for (auto const& b : chart.bars) {
     if (detail::has_microbatch(b)) chunks.insert(b.chunk);
     pairs = pairs || b.part != gantt::bar::share::whole;
-    if (b.end > b.start)
+    if (b.end > b.start && !b.redundant)
       kinds.emplace(b.code, b.code == opcode::compute ? b.op.kind : op_kind::forward);
     if (b.rerouted) owners.insert(b.op.pipeline);
     redundant = redundant || b.redundant;

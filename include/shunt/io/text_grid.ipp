@@ -17,14 +17,8 @@ namespace shunt::detail {
 // Returns the label of a bar; write_text documents it.
 SHUNT_INLINE std::string grid_label(gantt::bar const& b, bool bidirectional) {
   if (b.code != opcode::compute) return "-";
-  switch (b.op.kind) {
-    case op_kind::step: return "S";
-    case op_kind::forward:
-    case op_kind::backward:
-    case op_kind::backward_input:
-    case op_kind::backward_weight: break;
-    default: return std::string(to_string(b.op.kind)).substr(0, 3);
-  }
+  if (b.op.kind == op_kind::step) return "S";
+  if (!is_of_microbatch(b.op.kind)) return std::string(to_string(b.op.kind)).substr(0, 3);
   constexpr char letters[] = "FBIW";
   bool const owned = b.rerouted || (bidirectional && b.chunk > 0);
   std::string label = (b.redundant ? 'R' : letters[static_cast<std::size_t>(b.op.kind)]) +
