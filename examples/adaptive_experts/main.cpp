@@ -160,7 +160,7 @@ int main(int argc, char** argv) {
                  "loss of that comparison (one seed unless --seeds says more), as mean of 10 "
                  "iterations; default: the one that the slowest run reaches")
       ->type_name("X");
-  app.add_option("--text", o.text, "file to train on; default: the sources of this project")
+  app.add_option("--text", o.text, "file to train on; default: plays by Shakespeare, 128 KiB")
       ->type_name("FILE");
   app.add_option("--engine", o.engine,
                  "threads: one thread a rank; inline: all ranks on one thread; cuda: all ranks on "

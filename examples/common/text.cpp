@@ -15,32 +15,8 @@ text_bytes read_text(std::filesystem::path const& file) {
   return bytes;
 }
 
-text_bytes read_sources(std::filesystem::path const& root) {
-  std::vector<std::filesystem::path> files;
-  for (auto const* part : {"include", "docs", "README.md"}) {
-    auto const at = root / part;
-    std::error_code failed;
-    if (std::filesystem::is_regular_file(at, failed)) files.push_back(at);
-    if (!std::filesystem::is_directory(at, failed)) continue;
-    for (auto const& entry : std::filesystem::recursive_directory_iterator(at)) {
-      auto const kind = entry.path().extension();
-      if (entry.is_regular_file() && (kind == ".hpp" || kind == ".cuh" || kind == ".md"))
-        files.push_back(entry.path());
-    }
-  }
-  if (files.empty())
-    throw shunt::invalid_problem("text", "no headers or pages under " + root.string());
-  std::sort(files.begin(), files.end());
-  text_bytes all;
-  for (auto const& file : files) {
-    auto const bytes = read_text(file);
-    all.insert(all.end(), bytes.begin(), bytes.end());
-  }
-  return all;
-}
-
 text_bytes load_text(std::string const& file) {
-  return file.empty() ? read_sources(SHUNT_REPOSITORY) : read_text(file);
+  return read_text(file.empty() ? SHUNT_REPOSITORY "/tests/data/text/tiny_shakespeare.txt" : file);
 }
 
 }  // namespace example

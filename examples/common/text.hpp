@@ -1,5 +1,4 @@
 #pragma once
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -22,10 +21,8 @@ using text_bytes = std::vector<std::uint8_t>;
 /// empty.
 text_bytes read_text(std::filesystem::path const& file);
 
-/// The headers and pages of a source tree, one after the other, sorted by path.
-text_bytes read_sources(std::filesystem::path const& root);
-
-/// The text of `--text FILE`, or this project's own sources where no file is named.
+/// The text of `--text FILE`. Where no file is named, 128 KiB of plays of Shakespeare's that the
+/// project keeps.
 text_bytes load_text(std::string const& file);
 
 /// The windows of a text that an iteration sees, wherever and however often they are asked for.

@@ -85,7 +85,7 @@ int main(int argc, char** argv) {
                        0, 1000);
   example::add_integer(app, "--iterations", experts.setup.iterations, "of each of these trainings",
                        1, 1'000'000);
-  app.add_option("--text", experts.text, "to train on; default: the sources of this project")
+  app.add_option("--text", experts.text, "to train on; default: plays by Shakespeare, 128 KiB")
       ->type_name("FILE");
   app.add_option("--svg-loss", loss, "draws loss over model time of these systems")
       ->type_name("FILE");

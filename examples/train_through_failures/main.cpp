@@ -106,7 +106,7 @@ int program(int argc, char** argv) {
       ->group("Job");
 
   app.add_option("--text", o.text,
-                 "file to train on (default: the headers and pages of this project)")
+                 "file to train on (default: plays by Shakespeare, 128 KiB)")
       ->group("Model");
   app.add_option("--seed", t.seed, "of weights and samples")->group("Model");
   app.add_option("--context", t.model.context, "bytes that a prediction sees")->group("Model");
