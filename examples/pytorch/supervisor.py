@@ -51,7 +51,7 @@ class Supervisor:
                 epoch += 1
             self.store.set(f"{epoch}/members", '{"stop": true}')
             for process in self.live.values():
-                process.join(self.o.timeout)
+                process.join(1)
             return [float.fromhex(self.store.get(f"loss/{k}").decode()) for k in range(start)]
         finally:
             for process in self.live.values():

@@ -57,17 +57,18 @@ class Worker:
             self.stage.done = None
 
     def __call__(self):
-        error, limit = "", 1
+        error = ""
         while "stop" not in (members := self.agree(error)):
-            error, limit = "", members["limit"]
+            error = ""
             try:
                 self.take_part(members)
             except RuntimeError as lost:
                 error = str(lost).splitlines()[0]
-            # Behind `except`, where nothing holds on to failed operations. A group of one has no
-            # connections; closing them tells the others.
-            self.noticed = time.monotonic()
-            self.reconfigure([c10d._get_reconfigure_handle()], self.store.add("uuid", 1), limit)
+            if error:  # behind `except`, where nothing holds on to failed operations
+                self.noticed = time.monotonic()
+                # A group of one has no connections: closing them tells the others.
+                self.reconfigure([c10d._get_reconfigure_handle()], self.store.add("uuid", 1),
+                                 members["limit"])
             self.epoch += 1
 
     noticed = 0.0
