@@ -63,6 +63,6 @@ def sweep(o, expected, supervisor):
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (Stop, OSError) as stop:
-        print(f"train.py: {stop}", file=sys.stderr)
+    except (Stop, OSError, RuntimeError) as stop:
+        print(f"train.py: {str(stop).splitlines()[0]}", file=sys.stderr)
         sys.exit(2)
