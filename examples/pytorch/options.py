@@ -29,16 +29,14 @@ def events_of(what, text, o):
 def check_history(o):
     """Raises Stop where a kill finds no worker, a join finds one, or a stage is left without."""
     live = {(p, s) for p in range(o.pipelines) for s in range(o.stages)}
-    joins, kills = [(e.iteration, 0, e) for e in o.join], [(e.iteration, 1, e) for e in o.kill]
-    for _, kill, (p, s, iteration) in sorted(joins + kills):
-        name = f"--{'kill' if kill else 'join'} {p}:{s}@{iteration}"
-        if kill and (p, s) not in live:
-            raise Stop(f"{name}: that worker is dead already")
-        if not kill and (p, s) in live:
-            raise Stop(f"{name}: that worker lives; one killed in iteration k can join in k+1")
-        (live.discard if kill else live.add)((p, s))
-        if not any(stage == s for _, stage in live):
-            raise Stop(f"{name}: leaves stage {s} without a worker")
+    for _, kill, e in sorted([(e[2], 0, e) for e in o.join] + [(e[2], 1, e) for e in o.kill]):
+        name = "--{} {}:{}@{}".format("kill" if kill else "join", *e)
+        if kill != (e[:2] in live):
+            raise Stop(name + (": that worker is dead already" if kill else
+                               ": that worker lives; one killed in iteration k can join in k+1"))
+        live ^= {e[:2]}
+        if not any(stage == e.stage for _, stage in live):
+            raise Stop(f"{name}: leaves stage {e.stage} without a worker")
 
 
 def options_of(arguments):

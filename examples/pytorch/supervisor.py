@@ -2,7 +2,6 @@
 (after a loss, before a join, at the end) it says who is in and which iteration is next."""
 import json
 import multiprocessing
-import random
 import time
 from datetime import timedelta
 
@@ -17,18 +16,17 @@ context.set_forkserver_preload(["torch.distributed.pipelining._backward", "shunt
 
 
 class Supervisor:
-    def __init__(self, o, seed, say=print):
-        self.o, self.say, self.draw = o, say, random.Random(seed)
+    def __init__(self, o, say=print):
+        self.o, self.say = o, say
         self.store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False,
                                    timeout=timedelta(seconds=o.timeout))
         self.live = {}  # rank -> process
         self.lives = [0] * o.ranks  # processes that a rank had before
         self.able = set()  # ranks that have their stage's state
         self.joins = [(e.iteration, e.pipeline * o.stages + e.stage) for e in o.join]
-        self.members = None  # as last agreed
+        self.members, self.seen = None, -1  # as last agreed; epoch with a step that all finished
         self.open, self.closing = [], []  # (time, rank) of kills, and those a new plan answers
         self.times = []  # seconds from a kill to the next step that all workers have finished
-        self.kills, self.victims, self.due, self.calm = 0, {}, None, 0  # random kills
 
     def run(self):
         """Returns the losses. Raises Stop."""
@@ -69,7 +67,7 @@ class Supervisor:
         while True:
             self.look_for_deaths()
             self.look_for_a_step(epoch - 1)
-            self.kill_at_random(epoch)
+            self.interfere(epoch)
             keys = {rank: f"{epoch}/hello/{rank}.{self.lives[rank]}" for rank in self.live}
             here = self.store.add(f"{epoch}/hellos", 0)
             if deadline is None and (here or self.open):
@@ -118,16 +116,17 @@ class Supervisor:
                             if rank not in self.able],
                 "uuid": self.store.add("uuid", 1), "limit": limit}
 
+    def interfere(self, epoch):
+        """Called every 2 ms or so."""
+
     def look_for_deaths(self):
         for rank, process in list(self.live.items()):
             if process.exitcode is None:
                 continue
             if process.exitcode >= 0:
                 raise Stop(f"worker {self.name(rank)} gave up with status {process.exitcode}")
-            key, when = f"killed/{rank}.{self.lives[rank]}", time.monotonic()
-            if self.store.check([key]):
-                when = float(self.store.get(key))
-            self.open.append((self.victims.pop(rank, when), rank))
+            key, now = f"killed/{rank}.{self.lives[rank]}", time.monotonic()
+            self.open.append((float(self.store.get(key)) if self.store.check([key]) else now, rank))
             del self.live[rank]
             self.able.discard(rank)
             self.lives[rank] += 1
@@ -136,15 +135,14 @@ class Supervisor:
 
     def look_for_a_step(self, epoch):
         """Reports the losses behind which all workers have finished a step."""
-        if not self.members or not (self.closing or (self.due is None and epoch >= self.calm)):
+        if not self.members or self.seen == epoch:
             return
         ranks = [rank for rank in self.members["ranks"] if rank in self.live]
         keys = [f"{epoch}/report/{rank}" for rank in ranks]
         if not self.store.check(keys):
             return
         self.able |= set(ranks)
-        if self.due is None and epoch >= self.calm:
-            self.due = time.monotonic() + self.draw.uniform(0, 0.8)
+        self.seen = epoch
         for kill in self.closing:
             marks = [kill[0]]
             for mark in self.marks + [max(all) for all in zip(
@@ -157,18 +155,3 @@ class Supervisor:
             self.say(f"lost {self.name(kill[1])}: iteration {self.members['start']} finished "
                      f"after {1000 * self.times[-1]:.0f} ms ({phases})")
         self.closing = []
-
-    def kill_at_random(self, epoch):
-        """One kill in three comes within 0.3 s of the one before, the others after a step."""
-        if self.due is None or time.monotonic() < self.due or self.kills == self.o.random_kills:
-            return
-        able, stages = self.able - set(self.victims), self.o.stages
-        possible = [rank for rank in self.live if rank not in self.victims
-                    and any(peer % stages == rank % stages for peer in able - {rank})]
-        if possible:
-            victim = self.draw.choice(possible)
-            self.victims[victim] = time.monotonic()
-            self.live[victim].kill()
-            self.kills, self.due, self.calm = self.kills + 1, None, epoch
-            if self.draw.random() < 1 / 3:
-                self.due = time.monotonic() + self.draw.uniform(0, 0.3)

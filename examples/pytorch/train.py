@@ -2,7 +2,6 @@
 options; docs/pytorch-training.md explains."""
 import inspect
 import os
-import statistics
 import sys
 
 from options import Stop, options_of
@@ -17,7 +16,7 @@ def main():
         import torch
         import torch.distributed as dist
         from stages import text_of, train_alone
-        from supervisor import Supervisor
+        from random_kills import RandomKills, sweep
         from worker import work_under_torchrun
     except ImportError as missing:
         raise Stop(f"{missing}, with {sys.executable}")
@@ -33,8 +32,8 @@ def main():
     text_of(o)
     expected = train_alone(o) if o.check or o.sweep else None
     if o.sweep:
-        return sweep(o, expected, Supervisor)
-    losses = work_under_torchrun(o) if launched else Supervisor(o, o.seed).run()
+        return sweep(o, expected)
+    losses = work_under_torchrun(o) if launched else RandomKills(o, o.seed).run()
     if losses:
         print(f"loss {losses[0]:.6f} in the first iteration, {losses[-1]:.6f} in the last")
     if not losses or expected is None:
@@ -42,22 +41,6 @@ def main():
     same = sum(a == b for a, b in zip(losses, expected))
     print(f"{same} of {len(expected)} losses are the same bits as in one process")
     return 0 if same == len(expected) else 1
-
-
-def sweep(o, expected, supervisor):
-    finished, same, kills, times = 0, 0, 0, []
-    for seed in range(o.seed, o.seed + o.sweep):
-        one = supervisor(o, seed, lambda line: None)
-        try:
-            losses = one.run()
-            finished, same = finished + 1, same + (losses == expected)
-        except Stop as stop:
-            print(f"seed {seed}: {stop}", file=sys.stderr)
-        kills, times = kills + one.kills, times + one.times
-    print(f"{o.sweep} runs, {kills} kills, {finished} finished, {same} identical; from kill to next "
-          f"finished step: median {statistics.median(times or [0]):.2f} s, "
-          f"worst {max(times or [0]):.2f} s")
-    return 0 if same == o.sweep else 1
 
 
 if __name__ == "__main__":
