@@ -48,7 +48,7 @@ def sweep(o, expected):
         except Stop as stop:
             print(f"seed {seed}: {stop}", file=sys.stderr)
         kills, times = kills + one.kills, times + one.times
-    print(f"{o.sweep} runs, {kills} kills, {finished} finished, {same} identical; from kill to next "
-          "finished step: median {:.2f} s, worst {:.2f} s".format(
+    print(f"{o.sweep} runs, {kills} kills, {finished} finished, {same} identical; from kill to "
+          "next finished step: median {:.2f} s, worst {:.2f} s".format(
               statistics.median(times or [0]), max(times or [0])))
     return 0 if same == o.sweep else 1

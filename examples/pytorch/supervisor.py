@@ -24,7 +24,8 @@ class Supervisor:
         self.lives = [0] * o.ranks  # processes that a rank had before
         self.able = set()  # ranks that have their stage's state
         self.joins = [(e.iteration, e.pipeline * o.stages + e.stage) for e in o.join]
-        self.members, self.seen = None, -1  # as last agreed; epoch with a step that all finished
+        self.members = None  # as last agreed
+        self.whole = self.seen = -1  # last epoch with an answer to this, with a step of all
         self.open, self.closing = [], []  # (time, rank) of kills, and those a new plan answers
         self.times = []  # seconds from a kill to the next step that all workers have finished
 
@@ -66,6 +67,7 @@ class Supervisor:
         deadline = None
         while True:
             self.look_for_deaths()
+            self.look_for_a_group(epoch - 1)
             self.look_for_a_step(epoch - 1)
             self.interfere(epoch)
             keys = {rank: f"{epoch}/hello/{rank}.{self.lives[rank]}" for rank in self.live}
@@ -132,6 +134,16 @@ class Supervisor:
             self.lives[rank] += 1
             if self.o.rejoin and self.members:
                 self.joins.append((self.members["start"] + self.o.rejoin, rank))
+
+    def look_for_a_group(self, epoch):
+        """Says whether all members have made the new group, or one has died or given up."""
+        if not self.members or self.whole == epoch:
+            return
+        ranks = self.members["ranks"]
+        broken = self.store.add(f"{epoch + 1}/hellos", 0) or set(ranks) - set(self.live)
+        if broken or self.store.add(f"{epoch}/rebuilt", 0) == len(ranks):
+            self.store.set(f"{epoch}/whole", "0" if broken else "1")
+            self.whole = epoch
 
     def look_for_a_step(self, epoch):
         """Reports the losses behind which all workers have finished a step."""

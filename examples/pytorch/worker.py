@@ -90,6 +90,11 @@ class Worker:
         if stage.done == start + 1:
             stage.undo()
         self.reconfigure(members["handles"], members["uuid"], members["limit"])
+        # A connection that its peer gave up while it was made may look whole and never close.
+        self.store.add(f"{self.epoch}/rebuilt", 1)
+        self.store.wait([f"{self.epoch}/whole"], timedelta(seconds=4 * o.timeout))
+        if self.store.get(f"{self.epoch}/whole") != b"1":
+            raise RuntimeError("a worker is missing in the new group")
         transport = Transport(live, self.rank, o.timeout)
         self.share_state(transport, members["joining"], start)
         stamps = [time.monotonic()]
