@@ -31,7 +31,11 @@ def started(*arguments, **more):
 
 
 def ended(process, status):
-    out, err = process.communicate(timeout=240)  # also waits for all its workers
+    try:
+        out, err = process.communicate(timeout=600)  # also waits for all its workers
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
     assert process.returncode == status, (process.returncode, out, err)
     return out, err
 
@@ -67,7 +71,7 @@ def a_store_that_dies():
     process.send_signal(signal.SIGKILL)
     begin = time.monotonic()
     err = ended(process, -signal.SIGKILL)[1]
-    assert time.monotonic() - begin < 100
+    assert time.monotonic() - begin < 300
     assert all(f"rank {rank}: " in err for rank in (1, 2, 3)) and "Traceback" not in err, err
 
 
