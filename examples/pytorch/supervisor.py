@@ -72,7 +72,9 @@ class Supervisor:
             self.interfere(epoch)
             keys = {rank: f"{epoch}/hello/{rank}.{self.lives[rank]}" for rank in self.live}
             here = self.store.add(f"{epoch}/hellos", 0)
-            if deadline is None and (here or self.open):
+            if not here and len(self.open) == len(self.closing):
+                deadline = None  # all is well
+            elif deadline is None:
                 deadline = time.monotonic() + 2 * self.o.timeout
             if here >= len(keys) and self.store.check(list(keys.values())):
                 hellos = {rank: json.loads(self.store.get(key)) for rank, key in keys.items()}
