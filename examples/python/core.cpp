@@ -157,7 +157,13 @@ void bind_pipelines(py::module_& m) {
             };
             auto all = nlohmann::json::array();
             for (auto const& i : rank.instructions) {
-              nlohmann::json one = i;
+              nlohmann::json one = i;  // without what has its usual value
+              if (i.code == shunt::opcode::compute) one["op"] = i.op;
+              if (i.code == shunt::opcode::send || i.code == shunt::opcode::receive) {
+                one["peer"] = i.peer.value();
+                one["channel"] = i.channel;
+              }
+              if (is_collective(i.code)) one["group"] = i.group.value();
               one["reads"] = parts(rank.reads(i));
               one["writes"] = parts(rank.writes(i));
               auto const after = rank.after(i);
