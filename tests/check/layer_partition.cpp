@@ -77,7 +77,7 @@ TEST(layer_partition, a_rank_holds_states_and_stashes) {
   EXPECT_EQ(lines(check(job, plan)), "");
   job.memory = 23;
   plan.job = pipeline_job_of(job, plan.stages, stage_layout::linear());
-  EXPECT_EQ(count(lines(check(job, plan)), "schedule: "), 1u);
+  EXPECT_EQ(count(lines(check(job, plan)), "schedule: "), 2u);
   job.ranks = 5;
   EXPECT_EQ(thrown_by([&] { (void)check(job, plan); }),
             "layers: are 4, fewer than the 5 ranks of a pipeline");
