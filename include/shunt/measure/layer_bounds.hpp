@@ -29,8 +29,8 @@
 /// the first r F, and r c; post likewise. Ordered by their last layers rest is at least the sum of
 /// the last r I, and r c. The sums of 1, 2 and 3 over all ranks are therefore at most N T.
 ///
-/// A layer h: its rank has the first layer k = h, or another one k < h, whose work then adds to
-/// that of h. 1 and 2 hold with the least over these k; 3 likewise with the last layer l.
+/// A layer h, with any others on its rank: 1, 2 and 3 hold for its operations alone, without the
+/// transfers c next to it, which it may not need.
 ///
 /// Packing: of the q N + 1 longest layers some rank has q + 1, at least the q + 1 shortest of them.
 ///

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <vector>
 
 #include "shunt/core/config.hpp"
@@ -58,29 +57,17 @@ SHUNT_INLINE ticks makespan_bound(layer_job const& job) {
   }
   bound = std::max({bound, one.rounded_up(), two.rounded_up(), way + three.rounded_up()});
 
-  // Each layer. `alone`: the layer is the first of its rank; `behind`: the least over others.
-  constexpr ticks never = std::numeric_limits<ticks>::max();
-  ticks before = 0, after = 0, behind_1 = never, behind_2 = never;
-  for (std::size_t h = 0; h <= last; ++h) {
-    ticks const c_h = h == 0 ? 0 : c, ends = h == 0 ? 0 : after + c + all[0].backward_weight;
-    ticks const both = count * (all[h].forward + all[h].backward_input);
-    ticks const work = both + count * all[h].backward_weight;
-    ticks const alone_1 = before + c_h + work, alone_2 = before + c_h + both + ends;
-    bound = std::max(bound, std::min(alone_1, behind_1 == never ? never : behind_1 + work));
-    bound = std::max(bound, std::min(alone_2, behind_2 == never ? never : behind_2 + both));
-    bound = std::max(bound, way + inputs - after + all[h].backward_weight);
-    behind_1 = std::min(behind_1, alone_1);
-    behind_2 = std::min(behind_2, alone_2);
-    before += all[h].forward;
-    after += all[h].backward_input;
-  }
-  ticks beyond = 0, behind_3 = never;
-  for (std::size_t h = last + 1; h-- > 0;) {
-    ticks const work = count * (all[h].backward_input + all[h].backward_weight);
-    ticks const alone = way + beyond + (h < last ? c : 0) + work;
-    bound = std::max(bound, std::min(alone, behind_3 == never ? never : behind_3 + work));
-    behind_3 = std::min(behind_3, alone);
-    beyond += all[h].backward_input;
+  // 1, 2 and 3 of each layer, and one micro-batch
+  ticks before = 0, after = 0;
+  for (auto const& l : all) {
+    ticks const ends = after == 0 && before == 0 ? 0 : after + all[0].backward_weight;
+    after += l.backward_input;
+    ticks const turn = way + inputs - after;
+    bound = std::max({bound, before + count * (l.forward + l.backward_input + l.backward_weight),
+                      before + count * (l.forward + l.backward_input) + ends,
+                      turn + count * (l.backward_input + l.backward_weight),
+                      turn + l.backward_input + l.backward_weight});
+    before += l.forward;
   }
 
   std::vector<ticks> works;

@@ -4,9 +4,10 @@
 ///
 /// Tries all cuts where there are few. Otherwise starts from the cut with the least longest stage
 /// and from even numbers of layers, and shifts runs of borders by a layer under late acceptance: a
-/// step is taken where the cut is no worse than the one some steps ago. Effort counts steps, so the
-/// answer is the same on any platform.
-/// Complexity: O(S) a cut of S stages.
+/// step is taken where the cut is no worse than the one some steps ago. Cuts compare by the fourth
+/// powers of the times at which their ranks can end, which nears the maximum and has no plateaus.
+/// Effort counts steps, so the answer is the same on any platform.
+/// Complexity: O(chunks) a shift, O(stages) a new cut.
 /// Reference: Burke and Bykov, The late acceptance hill-climbing heuristic, EJOR 2017.
 #include <compare>
 #include <cstddef>
@@ -29,9 +30,8 @@ using stage_borders = std::vector<std::int32_t>;
 
 /// What a cut is judged by; less is better.
 struct cut_value {
-  byte_count excess = 0;     ///< bytes beyond the memory, of all ranks with one micro-batch
-  ticks makespan = 0;        ///< no order takes less
-  std::uint64_t spread = 0;  ///< sum of squares over the ranks, in a coarse unit
+  byte_count excess = 0;  ///< bytes beyond the memory, of all ranks with one micro-batch
+  ticks makespan = 0;     ///< no order takes less
 
   constexpr auto operator<=>(cut_value const&) const = default;
 };
@@ -61,14 +61,28 @@ class border_search {
     byte_count state = 0, activation = 0;
   };
   struct rank_sums {
-    ticks forward = 0, input = 0, weight = 0, before = 0, after = 0, rest = 0;
+    std::vector<std::size_t> stages{};  // ascending
+    ticks forward = 0, input = 0, weight = 0;
     byte_count bytes = 0;
-    bool met = false;
+    ticks end = 0;           // no order of the rank ends earlier
+    std::uint64_t norm = 0;  // its fourth power, in a coarse unit
   };
+  /// What a step is judged by: bytes beyond the memory, then the sum of the fourth powers.
+  using level = std::pair<byte_count, std::uint64_t>;
   using pool = std::vector<std::pair<cut_value, stage_borders>>;
 
   [[nodiscard]] sums between(std::int32_t first, std::int32_t end) const;
   [[nodiscard]] bool fits(std::int32_t first, std::int32_t end) const;
+  /// Adds a stage to its rank's sums, or takes it away.
+  void count(stage_borders const& borders, std::size_t stage, int times);
+  void end_of(stage_borders const& borders, rank_sums& rank) const;
+  /// Takes over all of a cut.
+  void load(stage_borders const& borders);
+  /// Shifts one border of the loaded cut.
+  void shift(stage_borders& borders, std::size_t border, std::int32_t by);
+  [[nodiscard]] level level_now() const { return {excess_, norm_}; }
+  [[nodiscard]] cut_value value_now() const;
+  void take(rank_sums const& rank, int times);
   /// Returns the number of cuts, or `limit` where there are more.
   [[nodiscard]] std::int64_t cuts(std::int64_t limit) const;
   static void keep(pool& best, std::size_t most, cut_value const& value,
@@ -81,9 +95,11 @@ class border_search {
   std::int32_t stages_;
   std::vector<sums> until_{};           // [l]: of the layers before l
   std::vector<std::size_t> rank_of_{};  // by stage
-  std::vector<rank_sums> ranks_{};      // of the last cut
-  std::uint64_t state_ = 1;
-  int shift_ = 0;
+  std::vector<ticks> links_{};          // by stage: transfers up to it
+  std::vector<rank_sums> ranks_{};      // of the loaded cut
+  byte_count excess_ = 0;
+  std::uint64_t norm_ = 0, state_ = 1;
+  ticks unit_ = 1;  // of the norm
 };
 
 }  // namespace shunt::detail

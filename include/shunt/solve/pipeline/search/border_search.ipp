@@ -2,8 +2,6 @@
 #include "shunt/solve/pipeline/search/border_search.hpp"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/splitmix64.hpp"
@@ -19,22 +17,26 @@ SHUNT_INLINE std::vector<layer_range> ranges_of(stage_borders const& borders) {
 
 SHUNT_INLINE border_search::border_search(layer_job const& job, stage_layout const& layout,
                                           std::int32_t stages)
-    : job_(job), layout_(layout), stages_(stages), until_{{}} {
+    : job_(job),
+      layout_(layout),
+      stages_(stages),
+      until_{{}},
+      ranks_(static_cast<std::size_t>(job.ranks)) {
   for (auto const& l : job.layers) {
     auto next = until_.back();
     next.forward += l.forward, next.input += l.backward_input, next.weight += l.backward_weight;
     next.state += l.state_bytes, next.activation += l.activation_bytes;
     until_.push_back(next);
   }
-  for (std::int32_t s = 0; s < stages; ++s)
-    rank_of_.push_back(layout.rank_of({0, s}, stages).index());
+  for (std::int32_t s = 0; s < stages; ++s) {
+    auto const r = layout.rank_of({0, s}, stages).index();
+    links_.push_back(s == 0 ? 0 : links_.back() + (r != rank_of_.back() ? job.transfer : 0));
+    rank_of_.push_back(r);
+    ranks_[r].stages.push_back(static_cast<std::size_t>(s));
+  }
   auto const& all = until_.back();
-  auto const most =
-      static_cast<std::uint64_t>(all.forward + all.input + all.weight +
-                                 2 * job.transfer * static_cast<ticks>(job.layers.size()));
-  shift_ = std::max(
-      0, static_cast<int>(std::bit_width(most)) +
-             static_cast<int>(std::bit_width(static_cast<std::uint32_t>(job.microbatches))) - 22);
+  unit_ = std::max<ticks>(1, (all.forward + all.input + all.weight) / job.ranks * job.microbatches /
+                                 2048);
 }
 
 SHUNT_INLINE border_search::sums border_search::between(std::int32_t first,
@@ -51,53 +53,88 @@ SHUNT_INLINE bool border_search::fits(std::int32_t first, std::int32_t end) cons
   return held.state + std::max<byte_count>(1, held.activation) <= job_.memory;
 }
 
-SHUNT_INLINE cut_value border_search::value_of(stage_borders const& borders) {
-  ranks_.assign(static_cast<std::size_t>(job_.ranks), {});
-  ticks const c = job_.transfer, count = job_.microbatches;
-  ticks before = 0, after = 0, first_weight = 0, longest = 0;
-  std::size_t last = 0;
-  for (std::size_t s = 0; s < rank_of_.size(); ++s) {
-    auto const own = between(borders[s], borders[s + 1]);
-    auto& rank = ranks_[rank_of_[s]];
-    ticks const link = s > 0 && rank_of_[s] != last ? c : 0;
-    before += link, after += link;
-    if (s == 0) first_weight = own.weight;
-    if (!rank.met) rank.before = before, rank.after = s > 0 ? after + first_weight : 0;
-    rank.met = true;
-    rank.forward += own.forward, rank.input += own.input, rank.weight += own.weight;
-    rank.bytes += own.state + std::max<byte_count>(1, own.activation);
-    before += own.forward, after += own.input;
-    rank.rest = after;  // input gradients and links up to this stage, the last one so far
-    last = rank_of_[s];
-  }
-  cut_value value;
-  if (job_.memory > 0) {  // how often a stage can be stashed, as in measure/layer_bounds.hpp
-    ticks ahead = 0;
-    for (std::size_t s = 0; s < rank_of_.size(); ++s) {
+SHUNT_INLINE void border_search::count(stage_borders const& borders, std::size_t stage, int times) {
+  auto const own = between(borders[stage], borders[stage + 1]);
+  auto& rank = ranks_[rank_of_[stage]];
+  rank.forward += times * own.forward, rank.input += times * own.input;
+  rank.weight += times * own.weight;
+  rank.bytes += times * (own.state + std::max<byte_count>(1, own.activation));
+}
+
+SHUNT_INLINE void border_search::end_of(stage_borders const& borders, rank_sums& rank) const {
+  ticks const all = job_.microbatches;
+  auto const& whole = until_.back();
+  auto const first = rank.stages.front(), last = rank.stages.back();
+  auto const& before = until_[static_cast<std::size_t>(borders[first])];
+  ticks const pre = before.forward + links_[first];
+  ticks const post = first == 0 ? 0
+                                : before.input + links_[first] +
+                                      until_[static_cast<std::size_t>(borders[1])].weight;
+  ticks const turn = whole.forward + links_.back() + whole.input -
+                     until_[static_cast<std::size_t>(borders[last + 1])].input + links_.back() -
+                     links_[last];
+  rank.end = std::max({pre + all * (rank.forward + rank.input + rank.weight),
+                       pre + all * (rank.forward + rank.input) + post,
+                       turn + all * (rank.input + rank.weight), turn + all * rank.input + post});
+  if (job_.memory > 0)  // how often a stage can be stashed, as in measure/layer_bounds.hpp
+    for (std::size_t const s : rank.stages) {
       auto const own = between(borders[s], borders[s + 1]);
+      auto const& ahead = until_[static_cast<std::size_t>(borders[s])];
       auto const weight = std::max<byte_count>(1, own.activation);
-      auto const others = ranks_[rank_of_[s]].bytes - weight;
-      auto const stashes = std::max<std::int64_t>(1, (job_.memory - others) / weight);
-      longest = std::max(longest, ahead + ceil_divide<ticks>(count, stashes) *
-                                              (until_.back().forward - ahead + until_.back().input -
-                                               until_[static_cast<std::size_t>(borders[s])].input +
-                                               own.weight));
-      ahead += own.forward;
+      auto const stashes = std::max<std::int64_t>(1, (job_.memory - rank.bytes + weight) / weight);
+      rank.end = std::max(rank.end, ahead.forward + ceil_divide<ticks>(all, stashes) *
+                                                        (whole.forward - ahead.forward +
+                                                         whole.input - ahead.input + own.weight));
     }
+  auto const coarse = static_cast<std::uint64_t>(std::min<ticks>(rank.end / unit_, 8192));
+  rank.norm = coarse * coarse * coarse * coarse;
+}
+
+SHUNT_INLINE void border_search::take(rank_sums const& rank, int times) {
+  if (times > 0)
+    norm_ += rank.norm;
+  else
+    norm_ -= rank.norm;
+  if (job_.memory > 0) excess_ += times * std::max<byte_count>(0, rank.bytes - job_.memory);
+}
+
+SHUNT_INLINE void border_search::load(stage_borders const& borders) {
+  for (auto& r : ranks_) r.forward = r.input = r.weight = r.bytes = 0;
+  for (std::size_t s = 0; s < rank_of_.size(); ++s) count(borders, s, 1);
+  norm_ = 0, excess_ = 0;
+  for (auto& r : ranks_) {
+    end_of(borders, r);
+    take(r, 1);
   }
-  for (auto const& r : ranks_) {
-    ticks const rest = after - r.rest;
-    ticks const ends = std::max({r.before + count * (r.forward + r.input + r.weight),
-                                 r.before + count * (r.forward + r.input) + r.after,
-                                 before + rest + count * (r.input + r.weight),
-                                 before + rest + count * r.input + r.after});
-    longest = std::max(longest, ends);
-    auto const coarse = static_cast<std::uint64_t>(ends >> shift_);
-    value.spread += coarse * coarse;
-    if (job_.memory > 0) value.excess += std::max<byte_count>(0, r.bytes - job_.memory);
-  }
-  value.makespan = longest;
+}
+
+SHUNT_INLINE void border_search::shift(stage_borders& borders, std::size_t border,
+                                       std::int32_t by) {
+  auto& left = ranks_[rank_of_[border - 1]];
+  auto& right = ranks_[rank_of_[border]];
+  take(left, -1);
+  if (&left != &right) take(right, -1);
+  count(borders, border - 1, -1);
+  count(borders, border, -1);
+  borders[border] += by;
+  count(borders, border - 1, 1);
+  count(borders, border, 1);
+  end_of(borders, left);
+  take(left, 1);
+  if (&left == &right) return;
+  end_of(borders, right);
+  take(right, 1);
+}
+
+SHUNT_INLINE cut_value border_search::value_now() const {
+  cut_value value{excess_, 0};
+  for (auto const& r : ranks_) value.makespan = std::max(value.makespan, r.end);
   return value;
+}
+
+SHUNT_INLINE cut_value border_search::value_of(stage_borders const& borders) {
+  load(borders);
+  return value_now();
 }
 
 SHUNT_INLINE stage_borders border_search::even() const {
@@ -187,29 +224,34 @@ SHUNT_INLINE void border_search::every_cut(pool& best, std::size_t most) {
 
 SHUNT_INLINE void border_search::climb(pool& best, std::size_t most, stage_borders borders,
                                        std::int64_t effort) {
-  auto current = value_of(borders);
-  keep(best, most, current, borders);
+  keep(best, most, value_of(borders), borders);
   if (stages_ == 1) return;
-  std::array<cut_value, 64> history{};
-  history.fill(current);
+  auto current = level_now(), least = current;
+  std::vector<level> history(
+      static_cast<std::size_t>(std::clamp<std::int64_t>(effort / 32, 8, 512)), current);
   splitmix64 random{state_++};
   auto const inner = static_cast<std::uint64_t>(stages_ - 1);
   for (std::int64_t step = 0; step < effort; ++step) {
     auto const first = static_cast<std::size_t>(1 + random.below(inner));
-    auto const reach = random.below(3) == 0 ? inner : std::uint64_t{2};
+    auto const reach = random.below(4) == 0 ? std::min<std::uint64_t>(inner, 16) : 2;
     auto const end = std::min(first + 1 + static_cast<std::size_t>(random.below(reach)),
                               static_cast<std::size_t>(stages_));
     std::int32_t const by = random.below(2) == 0 ? 1 : -1;
     if (by > 0 ? borders[end - 1] + 1 >= borders[end] : borders[first] - 1 <= borders[first - 1])
       continue;
-    for (std::size_t b = first; b < end; ++b) borders[b] += by;
-    auto const now = value_of(borders);
+    auto const all = [&](std::int32_t one) {  // from the end that has room
+      for (std::size_t i = 0; i < end - first; ++i)
+        shift(borders, one > 0 ? end - 1 - i : first + i, one);
+    };
+    all(by);
+    auto const now = level_now();
     auto& before = history[static_cast<std::size_t>(step) % history.size()];
     if (now <= before || now <= current) {
       current = now;
-      keep(best, most, now, borders);
+      if (now <= least || random.below(8) == 0) keep(best, most, value_now(), borders);
+      least = std::min(least, now);
     } else {
-      for (std::size_t b = first; b < end; ++b) borders[b] -= by;
+      all(-by);
     }
     before = std::min(before, current);
   }
@@ -222,8 +264,8 @@ SHUNT_INLINE std::vector<std::pair<cut_value, stage_borders>> border_search::bes
     every_cut(found, most);
     return found;
   }
-  climb(found, most, balanced(), effort - effort / 3);
-  climb(found, most, even(), effort / 3);
+  climb(found, most, balanced(), effort - effort / 4);
+  climb(found, most, even(), effort / 4);
   return found;
 }
 

@@ -40,9 +40,8 @@ SHUNT_INLINE void partition_search::add(stage_layout const& layout, std::int32_t
                                         std::size_t most, std::int64_t effort) {
   layouts_.emplace_back(job_, layout, stages);
   stages_.push_back(stages);
-  std::int64_t const a_cut = 1 + stages / 16;
-  auto const tried = std::max<std::int64_t>(100, effort / a_cut);
-  left_ -= std::min(left_ / 2, tried * a_cut);
+  auto const tried = std::max<std::int64_t>(200, effort);
+  left_ -= std::min(left_ / 2, tried);
   for (auto& [value, borders] : layouts_.back().best(most, tried))
     all_.push_back({.shape = layouts_.size() - 1,
                     .borders = std::move(borders),
