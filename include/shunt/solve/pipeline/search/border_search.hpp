@@ -4,11 +4,12 @@
 ///
 /// Tries all cuts where there are few. Otherwise starts from the cut with the least longest stage
 /// and from even numbers of layers, and shifts runs of borders by a layer under late acceptance: a
-/// step is taken where the cut is no worse than the one some steps ago. Cuts compare by the fourth
-/// powers of the times at which their ranks can end, which nears the maximum and has no plateaus.
-/// Effort counts steps, so the answer is the same on any platform.
-/// Complexity: O(chunks) a shift, O(stages) a new cut.
-/// Reference: Burke and Bykov, The late acceptance hill-climbing heuristic, EJOR 2017.
+/// step is taken where the cut is no worse than the one some steps ago. Where two ranks meet at
+/// several borders, one of them gives a layer away and the other border takes one back. Cuts
+/// compare by the fourth powers of the times at which their ranks can end, which nears the maximum
+/// and has no plateaus. Effort counts steps, so the answer is the same on any platform. Complexity:
+/// O(chunks) a shift, O(stages) a new cut. Reference: Burke and Bykov, The late acceptance
+/// hill-climbing heuristic, EJOR 2017.
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -96,7 +97,9 @@ class border_search {
   std::vector<sums> until_{};           // [l]: of the layers before l
   std::vector<std::size_t> rank_of_{};  // by stage
   std::vector<ticks> links_{};          // by stage: transfers up to it
-  std::vector<rank_sums> ranks_{};      // of the loaded cut
+  /// By border: the others between stages of the same two ranks.
+  std::vector<std::vector<std::size_t>> alike_{};
+  std::vector<rank_sums> ranks_{};  // of the loaded cut
   byte_count excess_ = 0;
   std::uint64_t norm_ = 0, state_ = 1;
   ticks unit_ = 1;  // of the norm

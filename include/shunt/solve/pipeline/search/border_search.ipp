@@ -34,6 +34,15 @@ SHUNT_INLINE border_search::border_search(layer_job const& job, stage_layout con
     rank_of_.push_back(r);
     ranks_[r].stages.push_back(static_cast<std::size_t>(s));
   }
+  alike_.resize(rank_of_.size());
+  auto const pair_at = [&](std::size_t border) {
+    auto const [low, high] = std::minmax({rank_of_[border - 1], rank_of_[border]});
+    return std::pair(low, high);
+  };
+  for (std::size_t a = 1; a < alike_.size(); ++a)
+    for (std::size_t b = 1; b < alike_.size(); ++b)
+      if (a != b && rank_of_[a - 1] != rank_of_[a] && pair_at(a) == pair_at(b))
+        alike_[a].push_back(b);
   auto const& all = until_.back();
   unit_ = std::max<ticks>(1, (all.forward + all.input + all.weight) / job.ranks * job.microbatches /
                                  2048);
@@ -230,20 +239,38 @@ SHUNT_INLINE void border_search::climb(pool& best, std::size_t most, stage_borde
   std::vector<level> history(
       static_cast<std::size_t>(std::clamp<std::int64_t>(effort / 32, 8, 512)), current);
   splitmix64 random{state_++};
+  std::vector<std::pair<std::size_t, std::int32_t>> moves;
   auto const inner = static_cast<std::uint64_t>(stages_ - 1);
   for (std::int64_t step = 0; step < effort; ++step) {
     auto const first = static_cast<std::size_t>(1 + random.below(inner));
-    auto const reach = random.below(4) == 0 ? std::min<std::uint64_t>(inner, 16) : 2;
-    auto const end = std::min(first + 1 + static_cast<std::size_t>(random.below(reach)),
-                              static_cast<std::size_t>(stages_));
     std::int32_t const by = random.below(2) == 0 ? 1 : -1;
-    if (by > 0 ? borders[end - 1] + 1 >= borders[end] : borders[first] - 1 <= borders[first - 1])
-      continue;
-    auto const all = [&](std::int32_t one) {  // from the end that has room
-      for (std::size_t i = 0; i < end - first; ++i)
-        shift(borders, one > 0 ? end - 1 - i : first + i, one);
+    auto const& others = alike_[first];
+    moves.clear();
+    if (!others.empty() && random.below(3) != 0) {
+      // a layer to the neighbour here, another one back elsewhere
+      auto const other = others[static_cast<std::size_t>(random.below(others.size()))];
+      bool const turned = rank_of_[other] != rank_of_[first];
+      moves = {{first, by}, {other, turned ? by : -by}};
+    } else {
+      auto const reach = random.below(4) == 0 ? std::min<std::uint64_t>(inner, 16) : 2;
+      auto const end = std::min(first + 1 + static_cast<std::size_t>(random.below(reach)),
+                                static_cast<std::size_t>(stages_));
+      for (std::size_t i = 0; i < end - first; ++i)  // from the end that has room
+        moves.emplace_back(by > 0 ? end - 1 - i : first + i, by);
+    }
+    std::size_t done = 0;
+    for (; done < moves.size(); ++done) {
+      auto const [at, to] = moves[done];
+      if (to > 0 ? borders[at] + 1 >= borders[at + 1] : borders[at] - 1 <= borders[at - 1]) break;
+      shift(borders, at, to);
+    }
+    auto const undo = [&] {
+      while (done-- > 0) shift(borders, moves[done].first, -moves[done].second);
     };
-    all(by);
+    if (done < moves.size()) {
+      undo();
+      continue;
+    }
     auto const now = level_now();
     auto& before = history[static_cast<std::size_t>(step) % history.size()];
     if (now <= before || now <= current) {
@@ -251,7 +278,7 @@ SHUNT_INLINE void border_search::climb(pool& best, std::size_t most, stage_borde
       if (now <= least || random.below(8) == 0) keep(best, most, value_now(), borders);
       least = std::min(least, now);
     } else {
-      all(-by);
+      undo();
     }
     before = std::min(before, current);
   }

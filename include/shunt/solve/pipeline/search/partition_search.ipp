@@ -40,8 +40,8 @@ SHUNT_INLINE void partition_search::add(stage_layout const& layout, std::int32_t
                                         std::size_t most, std::int64_t effort) {
   layouts_.emplace_back(job_, layout, stages);
   stages_.push_back(stages);
-  auto const tried = std::max<std::int64_t>(200, effort);
-  left_ -= std::min(left_ / 2, tried);
+  auto const tried = std::max<std::int64_t>(200, effort / 4);
+  left_ -= std::min(left_ / 2, 4 * tried);
   for (auto& [value, borders] : layouts_.back().best(most, tried))
     all_.push_back({.shape = layouts_.size() - 1,
                     .borders = std::move(borders),
@@ -135,7 +135,7 @@ SHUNT_INLINE void partition_search::polish() {
 SHUNT_INLINE void partition_search::search(std::int32_t chunks) {
   auto const layers = static_cast<std::int32_t>(job_.layers.size());
   std::int32_t const most = job_.ranks == 1 ? 1 : std::min(chunks, layers / job_.ranks);
-  std::int64_t const share = effort_ / 4 / std::max(1, 2 * most - 1);
+  std::int64_t const share = effort_ / 3 / std::max(1, 2 * most - 1);
   std::size_t const kept = 24;
   add(stage_layout::linear(), job_.ranks, kept, share);
   for (std::int32_t v = 2; v <= most; ++v) {
