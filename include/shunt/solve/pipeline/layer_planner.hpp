@@ -31,6 +31,7 @@ struct layer_planner {
   /// limit on the operations placed, over all cuts; about 0.1 us each
   std::int64_t effort = 400'000;
   std::int32_t most_chunks = 8;  ///< stages of a rank; more of them make more messages
+  bool waves = true;             ///< false: linear and looped layouts alone, as Megatron has them
 
   /// Returns the best plan found and the joint lower bound, or the reason why there is none.
   /// Throws invalid_problem where the job is broken.

@@ -54,7 +54,7 @@ SHUNT_INLINE solution<layer_partition> layer_planner::operator()(layer_job const
   layer_job one = job;
   one.pipelines = 1;
   detail::partition_search search(one, bound, effort, std::move(stop));
-  search.search(std::max(1, most_chunks));
+  search.search(std::max(1, most_chunks), waves);
   if (search.best() == detail::partition_search::nothing) {
     answer.status = status::limit_reached;
     answer.reason = text("no cut was found whose stages fit the memory, ") + text::of(job.memory) +

@@ -26,8 +26,8 @@ class partition_search {
   /// Requires a valid job of one pipeline.
   partition_search(layer_job const& job, ticks bound, std::int64_t effort, std::stop_token stop);
 
-  /// Searches cuts of at most `chunks` chunks a rank.
-  void search(std::int32_t chunks);
+  /// Searches cuts of at most `chunks` chunks a rank, under wave layouts as well where `waves`.
+  void search(std::int32_t chunks, bool waves);
 
   /// Returns the least makespan found, or `nothing`.
   [[nodiscard]] ticks best() const { return best_; }

@@ -132,14 +132,14 @@ SHUNT_INLINE void partition_search::polish() {
   plan_.schedule = better.plan;
 }
 
-SHUNT_INLINE void partition_search::search(std::int32_t chunks) {
+SHUNT_INLINE void partition_search::search(std::int32_t chunks, bool waves) {
   auto const layers = static_cast<std::int32_t>(job_.layers.size());
   std::int32_t const most = job_.ranks == 1 ? 1 : std::min(chunks, layers / job_.ranks);
   std::int64_t const share = effort_ / 3 / std::max(1, 2 * most - 1);
   std::size_t const kept = 24;
   add(stage_layout::linear(), job_.ranks, kept, share);
   for (std::int32_t v = 2; v <= most; ++v) {
-    add(stage_layout::wave(v), v * job_.ranks, kept, share);
+    if (waves) add(stage_layout::wave(v), v * job_.ranks, kept, share);
     add(stage_layout::looped(v), v * job_.ranks, kept, share);
   }
   auto const rank_all = [&] {
