@@ -85,4 +85,5 @@ file(WRITE ${SCRATCH}/bad.csv "${header}a,1,1,1,1,1\nb,1,1,9000000000000000000,1
 refused("--layers.1..backward_weight: is 9000000000000000000: the times of one iteration add up"
   --layers ${SCRATCH}/bad.csv --ranks 1)
 file(WRITE ${SCRATCH}/bad.csv "${header}norm,1,1,1,1,1\nb,1,1,1,1,1\n")
-refused("layers.0..name: .norm. says neither" --layers ${SCRATCH}/bad.csv --ranks 1 --format megatron)
+refused("layers.0..name: .norm. says neither" --layers ${SCRATCH}/bad.csv --ranks 1
+  --format megatron)

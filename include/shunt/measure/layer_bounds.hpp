@@ -1,6 +1,13 @@
 #pragma once
 /// A lower bound on the makespan of every plan of a layer job: over all cuts into stages, numbers
 /// of chunks, layouts and orders at once.
+/// Complexity: O(L log L).
+#include "shunt/core/units.hpp"
+#include "shunt/problem/layer_job.hpp"
+
+namespace shunt {
+
+/// Returns the least makespan of any plan, in ticks.
 ///
 /// Layer k has F_k, I_k, W_k ticks for a micro-batch: forward, backward_input, backward_weight. c
 /// is the transfer time, M the micro-batches, N the ranks of a pipeline, T the makespan. A stage's
@@ -43,13 +50,7 @@
 /// N ranks on the way back.
 ///
 /// With several pipelines the bound is that of one: they are alike and share no rank.
-/// Complexity: O(L log L).
-#include "shunt/core/units.hpp"
-#include "shunt/problem/layer_job.hpp"
-
-namespace shunt {
-
-/// Returns the least makespan of any plan, in ticks.
+///
 /// Requires a valid job in which every layer alone fits the memory.
 [[nodiscard]] ticks makespan_bound(layer_job const& job);
 

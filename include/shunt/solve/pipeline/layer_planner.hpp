@@ -1,18 +1,14 @@
 #pragma once
 /// Cuts a chain of layers into stages, lays these on the ranks and orders them, all together.
 ///
-/// Candidates are cuts for every layout of at most `most_chunks` chunks a rank: linear, looped and
-/// wave. Each cut has a lower bound of its orders; cuts with the least ones are ordered by the
-/// search of `zero_bubble`, those whose bound is no better than the best plan are left out. Then
-/// borders of the best plans move, and every move is ordered anew. Even numbers of layers under
-/// interleaved 1F1B are candidates too, so that the plan is never worse than these. Stops at the
-/// joint lower bound, or when `effort` operations have been placed. The same plan on every
-/// platform. Minimises the makespan. Infeasible where a layer, or the whole model, does not fit the
-/// memory; limit_reached where no cut was found that fits.
+/// Orders the cuts with the least bounds by the search of `zero_bubble`, then moves borders of the
+/// best. Never worse than even numbers of layers under interleaved 1F1B. Stops at the joint lower
+/// bound, or when `effort` operations have been placed. The same plan on every platform. Minimises
+/// the makespan. Infeasible where a layer, or the whole model, does not fit the memory;
+/// limit_reached where no cut was found that fits. See docs/pipeline-solvers.md.
 /// Throws invalid_problem where the job is broken.
 /// Complexity: O(effort log N), at least one order.
-/// Reference: the joint choice is that of AdaPtis, arXiv 2509.23722, which has no bound; Qi et al.,
-/// arXiv 2401.10241, for the orders.
+/// Reference: the joint choice of AdaPtis, arXiv 2509.23722; the orders of arXiv 2401.10241.
 #include <cstdint>
 #include <stop_token>
 #include <string_view>

@@ -55,6 +55,10 @@ class border_search {
   /// Returns at most `most` of the best cuts that fit, best first, for `effort` cuts tried.
   [[nodiscard]] std::vector<std::pair<cut_value, stage_borders>> best(std::size_t most,
                                                                       std::int64_t effort);
+  /// Returns the same from one cut on.
+  [[nodiscard]] std::vector<std::pair<cut_value, stage_borders>> best_from(stage_borders borders,
+                                                                           std::size_t most,
+                                                                           std::int64_t effort);
 
  private:
   struct sums {
@@ -102,7 +106,7 @@ class border_search {
   std::vector<rank_sums> ranks_{};  // of the loaded cut
   byte_count excess_ = 0;
   std::uint64_t norm_ = 0, state_ = 1;
-  ticks unit_ = 1;  // of the norm
+  int coarse_ = 0;  // bits of an end that the norm leaves out
 };
 
 }  // namespace shunt::detail

@@ -2,6 +2,7 @@
 #include "shunt/solve/pipeline/search/border_search.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/splitmix64.hpp"
@@ -44,8 +45,8 @@ SHUNT_INLINE border_search::border_search(layer_job const& job, stage_layout con
       if (a != b && rank_of_[a - 1] != rank_of_[a] && pair_at(a) == pair_at(b))
         alike_[a].push_back(b);
   auto const& all = until_.back();
-  unit_ = std::max<ticks>(1, (all.forward + all.input + all.weight) / job.ranks * job.microbatches /
-                                 2048);
+  auto const mean = (all.forward + all.input + all.weight) / job.ranks * job.microbatches;
+  coarse_ = std::max(0, static_cast<int>(std::bit_width(static_cast<std::uint64_t>(mean))) - 11);
 }
 
 SHUNT_INLINE border_search::sums border_search::between(std::int32_t first,
@@ -95,7 +96,7 @@ SHUNT_INLINE void border_search::end_of(stage_borders const& borders, rank_sums&
                                                         (whole.forward - ahead.forward +
                                                          whole.input - ahead.input + own.weight));
     }
-  auto const coarse = static_cast<std::uint64_t>(std::min<ticks>(rank.end / unit_, 8192));
+  auto const coarse = static_cast<std::uint64_t>(std::min<ticks>(rank.end >> coarse_, 8192));
   rank.norm = coarse * coarse * coarse * coarse;
 }
 
@@ -293,6 +294,13 @@ SHUNT_INLINE std::vector<std::pair<cut_value, stage_borders>> border_search::bes
   }
   climb(found, most, balanced(), effort - effort / 4);
   climb(found, most, even(), effort / 4);
+  return found;
+}
+
+SHUNT_INLINE std::vector<std::pair<cut_value, stage_borders>> border_search::best_from(
+    stage_borders borders, std::size_t most, std::int64_t effort) {
+  pool found;
+  climb(found, most, std::move(borders), effort);
   return found;
 }
 

@@ -51,6 +51,8 @@ class partition_search {
   [[nodiscard]] std::int64_t operations(candidate const& c) const;
   /// Adds the cuts of a layout.
   void add(stage_layout const& layout, std::int32_t stages, std::size_t most, std::int64_t effort);
+  /// Searches further cuts of the layouts with the least bounds.
+  void improve_cuts(std::size_t most, std::int64_t effort);
   /// Orders the stages of a cut with at most so many runs, from the recipes `known`.
   void order(candidate& c, std::int64_t runs, std::vector<recipe> const& known);
   /// Takes even numbers of layers under interleaved 1F1B.

@@ -18,7 +18,10 @@ SHUNT_INLINE std::vector<recipe> const& first_recipes() {
   using r = recipe;
   static std::vector<recipe> const all{
       {},
+      {r::true_costs, r::way_thrice, r::last, r::unlimited, 0},
+      {r::true_costs, r::way_and_half, r::last, r::unlimited, 2},
       {r::true_costs, r::way_thrice, r::with_input, r::unlimited, 2},
+      {r::true_costs, r::half_block_back, r::last, r::fill, 2},
       {r::true_costs, r::way_thrice, r::one_later, r::unlimited, 1},
       {r::true_costs, r::inputs, r::last, r::fill, 1},
       {r::light_weights, r::way_thrice, r::with_input, r::unlimited, 2},
@@ -46,6 +49,26 @@ SHUNT_INLINE void partition_search::add(stage_layout const& layout, std::int32_t
     all_.push_back({.shape = layouts_.size() - 1,
                     .borders = std::move(borders),
                     .bound = std::max(bound_, value.makespan)});
+}
+
+SHUNT_INLINE void partition_search::improve_cuts(std::size_t most, std::int64_t effort) {
+  std::vector<std::size_t> firsts;  // the best cut of each layout
+  std::vector<char> met(layouts_.size(), 0);
+  for (std::size_t i = 0; i < all_.size() && firsts.size() < 3; ++i)
+    if (!std::exchange(met[all_[i].shape], 1)) firsts.push_back(i);
+  for (std::size_t const i : firsts) {
+    auto const shape = all_[i].shape;
+    if (all_[i].bound <= bound_) return;
+    auto const steps = effort / 4 / static_cast<std::int64_t>(firsts.size());
+    left_ -= std::min(left_ / 2, 4 * steps);
+    for (auto& [value, borders] : layouts_[shape].best_from(all_[i].borders, most, steps))
+      if (std::none_of(all_.begin(), all_.end(), [&](candidate const& c) {
+            return c.shape == shape && c.borders == borders;
+          }))
+        all_.push_back({.shape = shape,
+                        .borders = std::move(borders),
+                        .bound = std::max(bound_, value.makespan)});
+  }
 }
 
 SHUNT_INLINE void partition_search::keep(candidate const& c, ticks makespan, pipeline_job job,
@@ -126,7 +149,7 @@ SHUNT_INLINE void partition_search::move_borders(candidate c) {
 
 SHUNT_INLINE void partition_search::polish() {
   if (finished() || best_ == nothing) return;
-  auto const better = improve_order{.effort = left_}(plan_.job, plan_.schedule);
+  auto const better = improve_order{.effort = left_ / 4}(plan_.job, plan_.schedule);
   if (!better.has_plan() || better.objective >= static_cast<double>(best_)) return;
   best_ = static_cast<ticks>(better.objective);
   plan_.schedule = better.plan;
@@ -135,7 +158,7 @@ SHUNT_INLINE void partition_search::polish() {
 SHUNT_INLINE void partition_search::search(std::int32_t chunks, bool waves) {
   auto const layers = static_cast<std::int32_t>(job_.layers.size());
   std::int32_t const most = job_.ranks == 1 ? 1 : std::min(chunks, layers / job_.ranks);
-  std::int64_t const share = effort_ / 3 / std::max(1, 2 * most - 1);
+  std::int64_t const share = effort_ / 12 / std::max(1, 2 * most - 1);
   std::size_t const kept = 24;
   add(stage_layout::linear(), job_.ranks, kept, share);
   for (std::int32_t v = 2; v <= most; ++v) {
@@ -148,6 +171,8 @@ SHUNT_INLINE void partition_search::search(std::int32_t chunks, bool waves) {
     });
     std::erase_if(all_, [&](candidate const& c) { return c.bound >= best_; });
   };
+  rank_all();
+  improve_cuts(kept, effort_ / 4);
   rank_all();
   // The best cut of each layout, then all by halving their number and doubling the runs.
   std::vector<char> met(layouts_.size(), 0);
