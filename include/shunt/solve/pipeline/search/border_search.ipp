@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <map>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/splitmix64.hpp"
@@ -36,14 +37,17 @@ SHUNT_INLINE border_search::border_search(layer_job const& job, stage_layout con
     ranks_[r].stages.push_back(static_cast<std::size_t>(s));
   }
   alike_.resize(rank_of_.size());
+  std::map<std::pair<std::size_t, std::size_t>, std::vector<std::size_t>> between_ranks;
   auto const pair_at = [&](std::size_t border) {
     auto const [low, high] = std::minmax({rank_of_[border - 1], rank_of_[border]});
     return std::pair(low, high);
   };
-  for (std::size_t a = 1; a < alike_.size(); ++a)
-    for (std::size_t b = 1; b < alike_.size(); ++b)
-      if (a != b && rank_of_[a - 1] != rank_of_[a] && pair_at(a) == pair_at(b))
-        alike_[a].push_back(b);
+  for (std::size_t b = 1; b < alike_.size(); ++b)
+    if (rank_of_[b - 1] != rank_of_[b]) between_ranks[pair_at(b)].push_back(b);
+  for (auto const& [ranks, borders] : between_ranks)
+    for (std::size_t const b : borders)
+      for (std::size_t const other : borders)
+        if (other != b) alike_[b].push_back(other);
   auto const& all = until_.back();
   auto const mean = (all.forward + all.input + all.weight) / job.ranks * job.microbatches;
   coarse_ = std::max(0, static_cast<int>(std::bit_width(static_cast<std::uint64_t>(mean))) - 11);

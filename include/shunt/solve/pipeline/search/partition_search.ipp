@@ -123,7 +123,8 @@ SHUNT_INLINE void partition_search::move_borders(candidate c) {
   for (bool moved = true; moved && !finished();) {
     moved = false;
     std::vector<std::pair<cut_value, stage_borders>> near;
-    for (std::size_t first = 1; first < inner; ++first)
+    for (std::size_t first = 1; first < inner && !finished(); ++first) {
+      left_ -= 1 + static_cast<std::int64_t>(inner) / 8;
       for (std::size_t end = first + 1; end <= std::min(inner, first + 4); ++end)
         for (std::int32_t const by : {1, -1}) {
           auto to = c.borders;
@@ -132,6 +133,7 @@ SHUNT_INLINE void partition_search::move_borders(candidate c) {
           auto const value = layouts_[c.shape].value_of(to);
           if (value.excess == 0 && value.makespan < best_) near.emplace_back(value, std::move(to));
         }
+    }
     std::sort(near.begin(), near.end());
     for (auto& [value, to] : near) {
       if (finished() || value.makespan >= best_) break;
