@@ -25,7 +25,7 @@ struct layer_planner {
   static constexpr std::string_view name = "layer_planner";
 
   /// limit on the operations placed, over all cuts; about 0.1 us each
-  std::int64_t effort = 400'000;
+  std::int64_t effort = 700'000;
   std::int32_t most_chunks = 8;  ///< stages of a rank; more of them make more messages
   bool waves = true;             ///< false: linear and looped layouts alone, as Megatron has them
 
