@@ -78,6 +78,10 @@ TEST(layer_partition, a_rank_holds_states_and_stashes) {
   job.memory = 23;
   plan.job = pipeline_job_of(job, plan.stages, stage_layout::linear());
   EXPECT_EQ(count(lines(check(job, plan)), "schedule: "), 2u);
+  job.memory = 20;
+  plan.job = pipeline_job_of(job, plan.stages, stage_layout::linear());
+  EXPECT_EQ(lines(check(job, plan)),
+            "rank 0, bytes: found 21, wanted 20\nrank 1, bytes: found 21, wanted 20\n");
   job.ranks = 5;
   EXPECT_EQ(thrown_by([&] { (void)check(job, plan); }),
             "layers: are 4, fewer than the 5 ranks of a pipeline");

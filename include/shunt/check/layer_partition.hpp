@@ -48,7 +48,8 @@ struct partition_violation {
 ///    activations of the micro-batches between their forward and the end of their backward.
 ///
 /// Returns all broken rules of the first of these groups that has one. Empty: the plan is valid.
-/// Throws invalid_problem where the job is broken.
+/// Throws invalid_problem where the job is broken, or the layout of the plan does not fit its
+/// stages.
 /// Complexity: linear in the number of operations.
 [[nodiscard]] std::vector<partition_violation> check(layer_job const& job,
                                                      layer_partition const& plan);

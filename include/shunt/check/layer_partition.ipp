@@ -111,8 +111,11 @@ class partition_checker {
                         static_cast<std::int64_t>(caps.size()),
                         {}});
     } else {
-      for (auto const& [r, held] : caps)
+      for (auto const& [r, held] : caps) {
         expect(kind::cap, r, memory.limits[static_cast<std::size_t>(r)], job_.memory - held);
+        if (held >= job_.memory)  // and at least a byte of a stash
+          found_.push_back({kind::memory, r, held + 1, job_.memory, {}});
+      }
     }
   }
 
