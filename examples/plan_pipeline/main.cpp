@@ -236,8 +236,8 @@ void write_json(result const& r) {
   if (r.layers) {
     out["stages"] = json::array();
     for (auto const& [first, end] : r.layers->stages) out["stages"].push_back({first, end});
-    out["layout"] = to_string(r.job.layout.form());
-    out["chunks"] = r.job.layout.chunks();
+    out["layout"] = found ? json(to_string(r.job.layout.form())) : json();
+    out["chunks"] = found ? json(r.job.layout.chunks()) : json();
   }
   out["workers"] = json::array();
   if (found) {
