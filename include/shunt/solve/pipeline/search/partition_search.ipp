@@ -151,7 +151,7 @@ SHUNT_INLINE void partition_search::move_borders(candidate c) {
 
 SHUNT_INLINE void partition_search::polish() {
   if (finished() || best_ == nothing) return;
-  auto const better = improve_order{.effort = left_ / 4}(plan_.job, plan_.schedule);
+  auto const better = improve_order{.effort = left_ / 2}(plan_.job, plan_.schedule);
   if (!better.has_plan() || better.objective >= static_cast<double>(best_)) return;
   best_ = static_cast<ticks>(better.objective);
   plan_.schedule = better.plan;
@@ -161,7 +161,9 @@ SHUNT_INLINE void partition_search::search(std::int32_t chunks, bool waves) {
   auto const layers = static_cast<std::int32_t>(job_.layers.size());
   std::int32_t const most = job_.ranks == 1 ? 1 : std::min(chunks, layers / job_.ranks);
   std::int64_t const share = effort_ / 12 / std::max(1, 2 * most - 1);
-  std::size_t const kept = 24;
+  // Where orders are short, more cuts are ordered: the bound tells cuts apart less well there.
+  auto const a_cut = std::int64_t{40} * 3 * job_.microbatches * job_.ranks * std::min(most, 2);
+  auto const kept = static_cast<std::size_t>(std::clamp<std::int64_t>(effort_ / a_cut, 24, 200));
   add(stage_layout::linear(), job_.ranks, kept, share);
   for (std::int32_t v = 2; v <= most; ++v) {
     if (waves) add(stage_layout::wave(v), v * job_.ranks, kept, share);
