@@ -60,7 +60,7 @@ class partition_search {
   /// Moves borders of a candidate while that makes it faster.
   void move_borders(candidate c);
   void keep(candidate const& c, ticks makespan, pipeline_job job, pipeline_schedule schedule);
-  /// Local search over the order of the best plan.
+  /// Local search over the orders of the best plans.
   void polish();
 
   layer_job const& job_;

@@ -151,10 +151,28 @@ SHUNT_INLINE void partition_search::move_borders(candidate c) {
 
 SHUNT_INLINE void partition_search::polish() {
   if (finished() || best_ == nothing) return;
-  auto const better = improve_order{.effort = left_ / 2}(plan_.job, plan_.schedule);
-  if (!better.has_plan() || better.objective >= static_cast<double>(best_)) return;
-  best_ = static_cast<ticks>(better.objective);
-  plan_.schedule = better.plan;
+  auto const improve = [&](pipeline_job const& made, pipeline_schedule const& schedule,
+                           std::int64_t effort) {
+    left_ -= effort;
+    return improve_order{.effort = effort}(made, schedule);
+  };
+  auto const better = improve(plan_.job, plan_.schedule, left_ / 4);
+  if (better.has_plan() && better.objective < static_cast<double>(best_)) {
+    best_ = static_cast<ticks>(better.objective);
+    plan_.schedule = better.plan;
+  }
+  auto const many = std::min<std::size_t>(12, all_.size());
+  for (std::size_t i = 0; i < many && !finished(); ++i) {
+    auto const& c = all_[i];
+    if (c.bound >= best_ || c.found == nothing || left_ < 20 * operations(c)) continue;
+    auto made = pipeline_job_of(job_, ranges_of(c.borders), layouts_[c.shape].layout());
+    zero_bubble_search search(made, false, c.bound, 2 * operations(c));
+    search.search({c.favourite});
+    auto other = improve(made, search.chain().schedule(search.sequence(), false),
+                         left_ / static_cast<std::int64_t>(many - i) / 2);
+    if (other.has_plan() && other.objective < static_cast<double>(best_))
+      keep(c, static_cast<ticks>(other.objective), std::move(made), std::move(other.plan));
+  }
 }
 
 SHUNT_INLINE void partition_search::search(std::int32_t chunks, bool waves) {
