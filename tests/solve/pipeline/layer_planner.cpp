@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <stop_token>
@@ -117,10 +118,12 @@ TEST(layer_planner, small_layers_are_near_the_best_of_every_cut_and_order) {
         auto const bound = makespan_bound(made);
         cuts.emplace_back(bound, std::move(made));
       });
-    std::stable_sort(cuts.begin(), cuts.end(),
-                     [](auto const& a, auto const& b) { return a.first < b.first; });
+    std::vector<std::pair<ticks, std::size_t>> by_bound;
+    for (auto const& [bound, made] : cuts) by_bound.emplace_back(bound, by_bound.size());
+    std::sort(by_bound.begin(), by_bound.end());
     double best = std::numeric_limits<double>::max(), least = best;
-    for (auto const& [bound, made] : cuts) {
+    for (auto const& [bound, number] : by_bound) {
+      auto const& made = cuts[number].second;
       if (static_cast<double>(bound) >= best) break;
       auto order = (zero_bubble{.effort = 50'000} | improve_order{.effort = 50'000})(made);
       double own = static_cast<double>(bound);

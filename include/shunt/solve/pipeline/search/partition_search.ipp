@@ -2,6 +2,7 @@
 #include "shunt/solve/pipeline/search/partition_search.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "shunt/core/config.hpp"
@@ -188,8 +189,9 @@ SHUNT_INLINE void partition_search::search(std::int32_t chunks, bool waves) {
     add(stage_layout::looped(v), v * job_.ranks, kept, share);
   }
   auto const rank_all = [&] {
-    std::stable_sort(all_.begin(), all_.end(), [](candidate const& a, candidate const& b) {
-      return std::pair(a.found, a.bound) < std::pair(b.found, b.bound);
+    std::sort(all_.begin(), all_.end(), [](candidate const& a, candidate const& b) {
+      return std::tie(a.found, a.bound, a.shape, a.borders) <
+             std::tie(b.found, b.bound, b.shape, b.borders);
     });
     std::erase_if(all_, [&](candidate const& c) { return c.bound >= best_; });
   };
