@@ -112,9 +112,9 @@ TEST(layer_planner, small_layers_are_near_the_best_of_every_cut_and_order) {
     auto const answer = layer_planner{}(job);
     EXPECT_EQ(lines(check(job, answer.plan)), "");
     std::vector<std::pair<ticks, pipeline_job>> cuts;
-    for (auto const& [layout, stages] : layouts_of(job))
-      each_cut(layers, stages, [&](auto const& cut) {
-        auto made = pipeline_job_of(job, cut, layout);
+    for (auto const& of : layouts_of(job))
+      each_cut(layers, of.second, [&](auto const& cut) {
+        auto made = pipeline_job_of(job, cut, of.first);
         auto const bound = makespan_bound(made);
         cuts.emplace_back(bound, std::move(made));
       });

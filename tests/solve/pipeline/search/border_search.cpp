@@ -19,16 +19,16 @@ TEST(border_search, few_layers_are_cut_in_every_way_and_no_order_beats_the_value
     auto const ranks = random.roll(1, 3), layers = random.roll(ranks, 8);
     auto job = random_layers(random, layers, ranks, random.roll(1, 5), 9);
     job.transfer = random.roll(0, 2);
-    for (auto const& [layout, stages] : layouts_of(job)) {
-      detail::border_search search(job, layout, stages);
+    for (auto const& of : layouts_of(job)) {
+      detail::border_search search(job, of.first, of.second);
       auto least = std::numeric_limits<ticks>::max();
-      each_cut(layers, stages, [&](auto const& cut) {
+      each_cut(layers, of.second, [&](auto const& cut) {
         detail::stage_borders borders{0};
         for (auto const& s : cut) borders.push_back(s.end);
         EXPECT_EQ(detail::ranges_of(borders), cut);
         auto const value = search.value_of(borders).makespan;
         least = std::min(least, value);
-        auto const made = pipeline_job_of(job, cut, layout);
+        auto const made = pipeline_job_of(job, cut, of.first);
         if (n < 10) {
           EXPECT_LE(value, makespan(made, zero_bubble{.effort = 2'000}(made).plan));
         }

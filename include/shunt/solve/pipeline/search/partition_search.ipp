@@ -62,13 +62,13 @@ SHUNT_INLINE void partition_search::improve_cuts(std::size_t most, std::int64_t 
     if (all_[i].bound <= bound_) return;
     auto const steps = effort / 4 / static_cast<std::int64_t>(firsts.size());
     left_ -= std::min(left_ / 2, 4 * steps);
-    for (auto& [value, borders] : layouts_[shape].best_from(all_[i].borders, most, steps))
+    for (auto& cut : layouts_[shape].best_from(all_[i].borders, most, steps))
       if (std::none_of(all_.begin(), all_.end(), [&](candidate const& c) {
-            return c.shape == shape && c.borders == borders;
+            return c.shape == shape && c.borders == cut.second;
           }))
         all_.push_back({.shape = shape,
-                        .borders = std::move(borders),
-                        .bound = std::max(bound_, value.makespan)});
+                        .borders = std::move(cut.second),
+                        .bound = std::max(bound_, cut.first.makespan)});
   }
 }
 
