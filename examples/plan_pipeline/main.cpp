@@ -17,6 +17,7 @@
 #include "bamboo.hpp"
 #include "cli.hpp"
 #include "json_lines.hpp"
+#include "layers.hpp"
 #include "output_file.hpp"
 #include "policies.hpp"
 #include "shunt/check/pipeline.hpp"
@@ -29,6 +30,7 @@
 #include "shunt/core/units.hpp"
 #include "shunt/io/chrome_trace.hpp"
 #include "shunt/io/gantt.hpp"
+#include "shunt/io/layer_layout.hpp"
 #include "shunt/io/pytorch_csv.hpp"
 #include "shunt/io/read_pytorch_csv.hpp"
 #include "shunt/io/svg.hpp"
@@ -36,12 +38,14 @@
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/redundant_times.hpp"
 #include "shunt/measure/times.hpp"
+#include "shunt/plan/layer_partition.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/plan/redundancy.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_costs.hpp"
 #include "shunt/problem/stage_layout.hpp"
 #include "shunt/solve/author/pipeline.hpp"
+#include "shunt/solve/pipeline/layer_planner.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "shunt/solve/solver.hpp"
 #include "solvers.hpp"
@@ -153,6 +157,7 @@ struct result {
   std::string policy{};  ///< none: empty
   plan_pipeline::continuation after{};
   shunt::redundant_timetable redundant{};  ///< of a plan with redundant forwards
+  std::optional<plan_pipeline::layer_plan> layers{};
 
   [[nodiscard]] bool has_redundant() const { return bamboo && bamboo->redundant; }
 
@@ -228,6 +233,12 @@ void write_json(result const& r) {
            {"reason", r.answer.reason}};
   if (r.bamboo) out["bamboo"] = shown(*r.bamboo);
   if (!r.policy.empty()) add_policy(out, r);
+  if (r.layers) {
+    out["stages"] = json::array();
+    for (auto const& [first, end] : r.layers->stages) out["stages"].push_back({first, end});
+    out["layout"] = found ? json(to_string(r.job.layout.form())) : json();
+    out["chunks"] = found ? json(r.job.layout.chunks()) : json();
+  }
   out["workers"] = json::array();
   if (found) {
     auto const peaks = shunt::stash_peak(r.job, r.answer.plan);
@@ -290,6 +301,7 @@ void write(result const& r, std::string const& format) {
   }
   std::cout << r.summary() << ", " << to_string(r.answer.status) << ", planned in "
             << std::llround(r.microseconds) << " us\n";
+  if (r.layers) plan_pipeline::write_stages(std::cout, *r.layers, r.job);
   shunt::write_text(std::cout, chart);
   std::cout << "F forward, B fused backward, I backward_input, W backward_weight, S step, . idle, "
                "x dead; "
@@ -324,8 +336,8 @@ int main(int argc, char** argv) {
       "what changes when workers are dead.\n"};
   shunt::pipeline_job job{.pipelines = 1, .stages = 4, .microbatches = 8};
   std::string dead, memory = "none", solver = "slipstream", policy, format = "json", layout, csv_in,
-                    csv_out, csv_comms, torch = "2.15";
-  std::int32_t chunks = 0;
+                    csv_out, csv_comms, layers_in, torch = "2.15";
+  std::int32_t chunks = 0, ranks = 0;
   std::int64_t failed_at = 0;
   shunt::ticks comm = 0, comm_between = -1;
   bool no_reroute = false, no_split = false, no_stagger = false;
@@ -432,6 +444,20 @@ int main(int argc, char** argv) {
       ->type_name("FILE")
       ->excludes(pipelines, stages, microbatches, layouts, chunk, dead_option, solvers, policies,
                  failed);
+  auto* const layers =
+      app.add_option("--layers", layers_in,
+                     "layers to cut into the stages of --ranks ranks: a CSV with the header "
+                     "name,forward,backward_input,backward_weight,state_bytes,activation_bytes. "
+                     "Layout and order are chosen, too; --memory is what a rank has for states and "
+                     "stashes")
+          ->type_name("FILE")
+          ->excludes(stages, layouts, chunk, dead_option, solvers, policies, failed);
+  for (char const* const option : {"--csv-in", "--forward", "--backward-input", "--backward-weight",
+                                   "--step", "--stash", "--stash-input", "--overlap-gain"})
+    layers->excludes(std::string(option));
+  auto* const ranks_option =
+      example::add_integer(app, "--ranks", ranks, "N, ranks of each pipeline, with --layers", 1);
+  ranks_option->default_str("");
   app.add_option("--csv-out", csv_out,
                  "writes the plan of pipeline 0 for torch's _load_csv, compute_only")
       ->type_name("FILE");
@@ -448,8 +474,10 @@ int main(int argc, char** argv) {
   app.add_flag("--no-stagger", no_stagger, "slipstream with one step for all stages at the end");
   app.add_option(
          "--format", format,
-         "json; svg: a Gantt chart; trace: for Perfetto, a tick as 1 us; text: a grid of letters")
-      ->one_of({"json", "svg", "trace", "text"})
+         "json; svg: a Gantt chart; trace: for Perfetto, a tick as 1 us; text: a grid of letters; "
+         "with --layers also megatron: the value of --pipeline-model-parallel-layout, and "
+         "torchtitan: the list of module_fqns_per_model_part")
+      ->one_of({"json", "svg", "trace", "text", "megatron", "torchtitan"})
       ->capture_default_str();
   app.footer(
       "All times are whole ticks, of any unit you like. A fused backward takes "
@@ -468,6 +496,9 @@ int main(int argc, char** argv) {
       "With --policy also: policy, members (ranks of the start, one for each of workers), waiting "
       "(live ranks without a part),\n"
       "copies (stage, from, to: its state goes between ranks of the start).\n"
+      "With --layers also: stages ([first, end) of the layers of each), layout and chunks; "
+      "lower_bound is that of every cut,\n"
+      "layout and order, and times count no step.\n"
       "With bamboo also: kind R, a redundant forward, of the stage behind the "
       "worker's; bamboo (makespan_without:\n"
       "that of 1f1b, takeover: null or lost, shadow, failed_at, reused (its forwards that "
@@ -493,12 +524,47 @@ int main(int argc, char** argv) {
       throw shunt::invalid_problem("--failed-at", "is for bamboo with --dead");
     job.transfer.within_node = comm;
     job.transfer.between_nodes = comm_between < 0 ? comm : comm_between;
+    if (layers_in.empty() && ranks_option->count() > 0)
+      throw shunt::invalid_problem("--ranks", "is the number of ranks for --layers");
+    if (!layers_in.empty() && ranks_option->count() == 0)
+      throw shunt::invalid_problem("--layers", "needs --ranks");
+    bool const as_layers = format == "megatron" || format == "torchtitan";
+    if (layers_in.empty() && as_layers)
+      throw shunt::invalid_problem("--format", format + " is for --layers");
     planned answer;
+    std::string external;  // the layers in another system's form
+    std::optional<plan_pipeline::layer_plan> cut;
     std::optional<plan_pipeline::bamboo_plan> bamboo;
     plan_pipeline::continuation after;
     double microseconds = 0;
     std::size_t dead_workers = 0;
-    if (csv_in.empty()) {
+    if (!layers_in.empty()) {
+      auto const problem = plan_pipeline::layer_problem(layers_in, ranks, job, memory);
+      example::naming_options(plan_pipeline::options_of_layers, [&] { shunt::validate(problem); });
+      auto const cells = std::int64_t{problem.microbatches} * problem.pipelines * problem.ranks * 8;
+      if (cells > most_cells)
+        throw shunt::invalid_problem("--microbatches",
+                                     "pipelines x ranks x microbatches must be at most " +
+                                         std::to_string(most_cells / 8));
+      auto const start = std::chrono::steady_clock::now();
+      auto made = shunt::solve(problem, shunt::layer_planner{.waves = format != "megatron"});
+      microseconds =
+          std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start)
+              .count();
+      answer = {.plan = std::move(made.plan.schedule),
+                .status = made.status,
+                .objective = made.objective,
+                .lower_bound = made.lower_bound,
+                .reason = made.reason};
+      if (answer.has_plan()) {
+        job = std::move(made.plan.job);
+        shunt::layer_partition const plan{.stages = made.plan.stages, .job = job};
+        if (format == "megatron") external = shunt::megatron_layout(problem, plan);
+        if (format == "torchtitan") external = shunt::torchtitan_modules(problem, plan);
+      }
+      cut = {.job = problem, .stages = std::move(made.plan.stages)};
+      solver = shunt::layer_planner::name;
+    } else if (csv_in.empty()) {
       job.dead = example::parse_workers("--dead", dead);
       job.layout = example::naming_options(plan_pipeline::options_of_fields, [&] {
         return parse_layout(layout, chunks, solver, job);
@@ -510,12 +576,12 @@ int main(int argc, char** argv) {
       answer.plan = std::move(read.schedule);
       solver = "csv";
     }
-    job.memory = parse_memory(memory);
+    if (!cut) job.memory = parse_memory(memory);
     auto const counts = job.microbatches.values();  // alike, or a sum of what the list has
     std::int64_t all = counts.size() == 1 ? std::int64_t{counts[0]} * job.pipelines : 0;
     if (counts.size() > 1) all = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
     auto const cells = shunt::checked_multiply(all, job.stages);
-    if (!cells || *cells > most_cells)
+    if (!cut && (!cells || *cells > most_cells))
       throw shunt::invalid_problem("--microbatches",
                                    "pipelines x stages x microbatches must be at most " +
                                        std::to_string(most_cells));
@@ -523,8 +589,10 @@ int main(int argc, char** argv) {
     if (comm_between >= 0 && comm_between != comm && job.transfer.ranks_per_node == 0)
       throw shunt::invalid_problem("--comm-between",
                                    "differs from --comm, which needs --ranks-per-node");
-    example::naming_options(plan_pipeline::options_of_fields, [&] { shunt::validate(job); });
-    if (csv_in.empty()) {
+    if (!cut) {
+      example::naming_options(plan_pipeline::options_of_fields, [&] { shunt::validate(job); });
+    }
+    if (!cut && csv_in.empty()) {
       shunt::slipstream const slipstream{
           .reroute = !no_reroute, .split = !no_split, .stagger = !no_stagger};
       auto const start = std::chrono::steady_clock::now();
@@ -541,7 +609,7 @@ int main(int argc, char** argv) {
       microseconds =
           std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start)
               .count();
-    } else {
+    } else if (!cut) {
       for (auto const& broken : shunt::check(job, answer.plan))
         if (broken.rule != shunt::pipeline_rule::memory)
           throw shunt::invalid_problem(csv_in, "is no plan: " + to_string(broken));
@@ -555,7 +623,8 @@ int main(int argc, char** argv) {
                  .dead = dead_workers,
                  .bamboo = std::move(bamboo),
                  .policy = policy,
-                 .after = std::move(after)};
+                 .after = std::move(after),
+                 .layers = std::move(cut)};
     if (answer.has_plan()) {
       if (shown.has_redundant()) {
         if (!csv_out.empty() || !csv_comms.empty())
@@ -576,6 +645,10 @@ int main(int argc, char** argv) {
       return answer.has_plan() ? 0 : 1;
     }
     if (!answer.has_plan()) return 1;
+    if (as_layers) {
+      std::cout << external << '\n';
+      return 0;
+    }
     write(shown, format);
     return 0;
   });

@@ -2,6 +2,7 @@
 #include "shunt/check/batch_split.hpp"
 #include "shunt/check/communicators.hpp"
 #include "shunt/check/expert_moves.hpp"
+#include "shunt/check/layer_partition.hpp"
 #include "shunt/check/layer_slots.hpp"
 #include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_actions.hpp"

@@ -8,6 +8,8 @@
 #include "shunt/io/failure_csv.hpp"
 #include "shunt/io/gantt.hpp"
 #include "shunt/io/heat_map.hpp"
+#include "shunt/io/layer_csv.hpp"
+#include "shunt/io/layer_layout.hpp"
 #include "shunt/io/pytorch_action.hpp"
 #include "shunt/io/pytorch_csv.hpp"
 #include "shunt/io/read_pytorch_csv.hpp"

@@ -1,5 +1,6 @@
 #pragma once
 #include "shunt/json/experts.hpp"
+#include "shunt/json/layers.hpp"
 #include "shunt/json/physical_map.hpp"
 #include "shunt/json/pipeline.hpp"
 #include "shunt/json/program.hpp"

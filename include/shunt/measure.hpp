@@ -1,6 +1,7 @@
 #pragma once
 #include "shunt/measure/exact_split.hpp"
 #include "shunt/measure/imbalance.hpp"
+#include "shunt/measure/layer_bounds.hpp"
 #include "shunt/measure/moe_time.hpp"
 #include "shunt/measure/moved_bytes.hpp"
 #include "shunt/measure/moved_experts.hpp"

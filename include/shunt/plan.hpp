@@ -3,6 +3,7 @@
 #include "shunt/plan/expert_hosts.hpp"
 #include "shunt/plan/expert_moves.hpp"
 #include "shunt/plan/expert_placement.hpp"
+#include "shunt/plan/layer_partition.hpp"
 #include "shunt/plan/layer_slots.hpp"
 #include "shunt/plan/live_ranks.hpp"
 #include "shunt/plan/microbatch_owners.hpp"

@@ -3,6 +3,7 @@
 #include "shunt/problem/cluster.hpp"
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/problem/failure_trace.hpp"
+#include "shunt/problem/layer_job.hpp"
 #include "shunt/problem/load_series.hpp"
 #include "shunt/problem/lost_ranks.hpp"
 #include "shunt/problem/measured_costs.hpp"

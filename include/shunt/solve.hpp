@@ -32,6 +32,7 @@
 #include "shunt/solve/pipeline/improve_order.hpp"
 #include "shunt/solve/pipeline/interleaved_one_f_one_b.hpp"
 #include "shunt/solve/pipeline/interleaved_zero_bubble.hpp"
+#include "shunt/solve/pipeline/layer_planner.hpp"
 #include "shunt/solve/pipeline/looped_bfs.hpp"
 #include "shunt/solve/pipeline/normalize_failures.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"

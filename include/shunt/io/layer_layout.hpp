@@ -1,0 +1,32 @@
+#pragma once
+/// A partition of layers in the forms that other systems read.
+#include <string>
+
+#include "shunt/plan/layer_partition.hpp"
+#include "shunt/problem/layer_job.hpp"
+
+namespace shunt {
+
+/// Returns the stages as Megatron-LM's `--pipeline-model-parallel-layout`, such as
+/// `E|t*3|t*2|tmL`: E embedding, t transformer layer, m multi-token prediction, L loss, `|` between
+/// stages. What a layer is its name says: it begins with embed, tok_embed or E; transformer,
+/// decoder, layer, block or t; mtp or m; loss, head, lm_head, output or L. A single letter is a
+/// name of its own, or has digits behind it.
+/// Throws invalid_problem, which names the layer, where a name says none of these, or an embedding
+/// is not the first layer or a loss not the last one; and where the layout is a wave, for Megatron
+/// lays its stages round the ranks.
+/// Requires a plan of the job.
+[[nodiscard]] std::string megatron_layout(layer_job const& job, layer_partition const& plan);
+
+/// Returns the stages as torchtitan's `module_fqns_per_model_part`: a JSON list of the names of
+/// each stage's layers, such as `[["tok_embeddings","layers.0"],["layers.1","norm","output"]]`.
+/// Throws invalid_problem, which names the layer, for one without a name, and for a name with a
+/// control character.
+/// Requires a plan of the job.
+[[nodiscard]] std::string torchtitan_modules(layer_job const& job, layer_partition const& plan);
+
+}  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/io/layer_layout.ipp"
+#endif

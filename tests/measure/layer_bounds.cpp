@@ -1,0 +1,93 @@
+#include "shunt/measure/layer_bounds.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <vector>
+
+#include "support/layer_jobs.hpp"
+#include "support/random_cases.hpp"
+
+namespace shunt::tests::layer_bounds_test {
+namespace {
+
+TEST(layer_bounds, known_values) {
+  // One rank works without a pause.
+  EXPECT_EQ(makespan_bound(layers_of({{1, 2, 3}, {4, 5, 6}}, 1, 7)), 147);
+  // Two equal layers on two ranks: 3 M + 1, zero bubble.
+  EXPECT_EQ(makespan_bound(layers_of({{1, 1, 1}, {1, 1, 1}}, 2, 8)), 25);
+  // A heavy last layer waits for one forward of all layers before it.
+  EXPECT_EQ(makespan_bound(layers_of({{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {10, 10, 10}}, 2, 4)), 123);
+  // One micro-batch: there, back and the last gradient.
+  EXPECT_EQ(makespan_bound(layers_of({{1, 2, 3}, {4, 5, 6}}, 2, 1, 10)), 35);
+  // Five layers of 3 on two ranks: one has three of them.
+  EXPECT_GE(
+      makespan_bound(layers_of({{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}}, 2, 9)), 81);
+  auto job = layers_of({{1, 1, 1}, {1, 1, 1}}, 2, 8);
+  job.layers[0].activation_bytes = 5, job.layers[0].state_bytes = 20, job.memory = 25;
+  EXPECT_EQ(makespan_bound(job), 40);  // one stash at a time: 8 x (there and back)
+}
+
+// Every assignment of layers to ranks, contiguous or not, in every order of layer operations: a
+// cut into stages only makes layers wait longer.
+TEST(layer_bounds, layers_in_every_order_on_every_rank_take_at_least_the_bound) {
+  random_cases random(7);
+  std::int64_t tight = 0, cases = 0;
+  for (int n = 0; n < 40; ++n) {
+    auto const layers = random.roll(2, 3), ranks = random.roll(1, layers);
+    auto job = random_layers(random, layers, ranks, layers == 3 ? 1 + (n % 5 == 0) : 2, 4,
+                             random.roll(1, 3));
+    job.transfer = random.roll(0, 2);
+    if (n % 4 == 0) job.layers[0].backward_input = 0;
+    auto least = std::numeric_limits<ticks>::max();
+    std::vector<std::size_t> on(job.layers.size(), 0);
+    std::function<void(std::size_t)> const assign = [&](std::size_t l) {
+      if (l < on.size()) {
+        for (std::int32_t r = 0; r < ranks; ++r) {
+          on[l] = static_cast<std::size_t>(r);
+          assign(l + 1);
+        }
+        return;
+      }
+      auto used = on;
+      std::sort(used.begin(), used.end());
+      if (std::unique(used.begin(), used.end()) - used.begin() != ranks || on[0] != 0) return;
+      std::vector<every_order::stage> stages;
+      for (std::size_t i = 0; i < on.size(); ++i)
+        stages.push_back({job.layers[i].forward, job.layers[i].backward_input,
+                          job.layers[i].backward_weight, on[i]});
+      least = std::min(least, every_order(stages, job.microbatches, job.transfer).least());
+    };
+    assign(0);
+    auto const bound = makespan_bound(job);
+    EXPECT_LE(bound, least) << "case " << n;
+    tight += bound == least;
+    ++cases;
+  }
+  EXPECT_GE(2 * tight, cases) << tight << " of " << cases << " are tight";
+}
+
+TEST(layer_bounds, scale_with_the_costs) {
+  random_cases random(3);
+  for (int n = 0; n < 50; ++n) {
+    auto job = random_layers(random, 9, random.roll(1, 9), random.roll(1, 9), 20, 5);
+    auto const bound = makespan_bound(job);
+    for (auto& l : job.layers)
+      l.forward *= 1000, l.backward_input *= 1000, l.backward_weight *= 1000;
+    auto const scaled = makespan_bound(job);
+    EXPECT_LE(scaled, 1000 * bound);
+    EXPECT_GT(scaled, 1000 * (bound - 1));
+  }
+}
+
+TEST(layer_bounds, sums_over_many_ranks_stay_within_64_bits) {
+  auto job = layers_of(std::vector<std::vector<ticks>>(100, {std::int64_t{1} << 52, 1, 1}), 100, 1);
+  EXPECT_NO_THROW(validate(job));
+  EXPECT_GE(makespan_bound(job), std::int64_t{100} << 52);
+}
+
+}  // namespace
+}  // namespace shunt::tests::layer_bounds_test
