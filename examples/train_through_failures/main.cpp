@@ -105,8 +105,7 @@ int program(int argc, char** argv) {
   app.add_flag("--memory-1f1b", memory_1f1b, "stage s stashes at most S - s micro-batches")
       ->group("Job");
 
-  app.add_option("--text", o.text,
-                 "file to train on (default: plays by Shakespeare, 128 KiB)")
+  app.add_option("--text", o.text, "file to train on (default: plays by Shakespeare, 128 KiB)")
       ->group("Model");
   app.add_option("--seed", t.seed, "of weights and samples")->group("Model");
   app.add_option("--context", t.model.context, "bytes that a prediction sees")->group("Model");
