@@ -58,7 +58,7 @@ if(NOT status EQUAL 0 OR NOT out MATCHES "^E[t*0-9|]+\\|L\n$")
   fail("--format megatron")
 endif()
 run(${job} --format torchtitan)
-if(NOT status EQUAL 0 OR NOT out MATCHES "^\\[\\[\"embedding\",.*,\\[\"loss\"\\]\\]\n$")
+if(NOT status EQUAL 0 OR NOT out MATCHES "^\\[\\[\"embedding\"[],].*,\\[\"loss\"\\]\\]\n$")
   fail("--format torchtitan")
 endif()
 
