@@ -74,7 +74,8 @@ static_assert(shunt::training_policy<named_policy>);
         [policy](shunt::pipeline_job const& job) { return policy.schedule(job); },
         [policy](shunt::pipeline_job const& job) { return shunt::start_under(policy, job); },
         [policy](auto const& a, auto const& plain) -> std::optional<shunt::redundant_schedule> {
-          if constexpr (requires { policy.repeated(a, plain); }) return policy.repeated(a, plain);
+          [[maybe_unused]] auto const& own = policy;
+          if constexpr (requires { own.repeated(a, plain); }) return own.repeated(a, plain);
           return std::nullopt;
         }};
   };
