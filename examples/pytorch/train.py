@@ -8,6 +8,7 @@ from options import Stop, options_of
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # no word about waits that may run out
 
 
 def main():
