@@ -48,7 +48,7 @@ foreach(file IN LISTS files)
   set(share ${CMAKE_MATCH_2}${CMAKE_MATCH_3}) # in hundredths of a percent
   set(lines ${CMAKE_MATCH_4})
   if(NOT name MATCHES
-      "^json/|^io/(csv|csv_fields|read_pytorch_csv|pytorch_action)\\.|^core/text_in")
+      "^json/|^io/(csv|csv_fields|layer_csv|read_pytorch_csv|pytorch_action)\\.|^core/text_in")
     continue()
   endif()
   math(EXPR hundredth "${share} / 100")

@@ -8,17 +8,21 @@
 #include "shunt/core/error.hpp"
 #include "shunt/io/csv.hpp"
 #include "shunt/io/failure_csv.hpp"
+#include "shunt/io/layer_csv.hpp"
 #include "shunt/io/pytorch_action.hpp"
 #include "shunt/io/pytorch_csv.hpp"
 #include "shunt/io/read_pytorch_csv.hpp"
 #include "shunt/json/experts.hpp"
+#include "shunt/json/layers.hpp"
 #include "shunt/json/physical_map.hpp"
 #include "shunt/json/pipeline.hpp"
 #include "shunt/json/program.hpp"
 #include "shunt/json/reader.hpp"
 #include "shunt/json/solution.hpp"
 #include "shunt/measure/times.hpp"
+#include "shunt/plan/layer_partition.hpp"
 #include "shunt/problem/failure_trace.hpp"
+#include "shunt/problem/layer_job.hpp"
 
 namespace shunt::tests::fuzz {
 
@@ -65,7 +69,7 @@ inline void pytorch(std::istream& in, pytorch_form form) {
 }
 
 /// The kinds of text that `read` knows, one a reader.
-inline constexpr int kinds = 18;
+inline constexpr int kinds = 21;
 
 /// Reads a text of this kind.
 /// Throws invalid_problem where the reader refuses it.
@@ -101,7 +105,14 @@ inline void read(int kind, std::string const& text) {
     case 14: json<program>(text); break;
     case 15: (void)read_json<timeline>(in); break;
     case 16: json<solution<pipeline_schedule>>(text); break;
-    default: validate(read_failure_csv(in, "t")); break;
+    case 17: validate(read_failure_csv(in, "t")); break;
+    case 18: json<layer_job>(text); break;
+    case 19: json<layer_partition>(text); break;
+    default: {
+      layer_job job{.layers = read_layer_csv(in, "t")};
+      validate(job);
+      break;
+    }
   }
 }
 
