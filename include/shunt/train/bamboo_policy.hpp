@@ -31,8 +31,8 @@ struct bamboo_rule {
   static constexpr std::int64_t every = 0;
 
   bamboo_rendezvous rendezvous{};
-  /// Shadows compute the forwards of their stage, too, until a loss: what they have of an iteration
-  /// then is as much as Bamboo's have. Losses are the same bits without.
+  /// Until a loss, shadows repeat the forwards of the stages that they shadow. Losses have the same
+  /// bits without.
   bool repeats_forwards = true;
 
   /// Returns the start: all ranks of the job, each with its shadow.

@@ -19,7 +19,7 @@
 
 namespace shunt::detail {
 
-// What shadows every rank of one stage: the next one.
+// Every rank of one stage shadows the next one.
 SHUNT_INLINE held_stages ring_shadows(pipeline_job const& job) {
   held_stages all;
   if (job.stages > 1)

@@ -44,8 +44,8 @@ enum class iteration_form : std::uint8_t {
                                         rollback how = rollback::kept_state,
                                         held_stages const& shadows = {});
 
-/// The same for an iteration whose ranks keep `shadows`, with the forwards that they repeat. The
-/// period counts these.
+/// Checks and lowers a schedule with redundant forwards, for ranks that keep the states of
+/// `shadows`. The period counts redundant forwards.
 /// Throws invalid_problem where job, tensors or shadows are broken, and invalid_program where the
 /// schedule breaks a rule of the job or of redundant forwards.
 [[nodiscard]] planned_iteration planned(pipeline_job const& job, redundant_schedule schedule,
