@@ -78,5 +78,40 @@ TEST(gradient_sum, other_elements_are_refused) {
   }
 }
 
+TEST(gradient_sum, a_thousand_terms_of_int64_do_not_depend_on_order) {
+  std::mt19937_64 random(3);
+  std::vector<float> values(1000);
+  for (auto& v : values) v = static_cast<float>(static_cast<double>(random() >> 11U) * 0x1p-50 - 4);
+  std::vector<std::byte> up(8), down(8);
+  double sum = 0;
+  std::span<float const> const all(values);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    EXPECT_EQ(add_gradient(element::int64, all.subspan(i, 1), up), 0);
+    EXPECT_EQ(add_gradient(element::int64, all.subspan(all.size() - 1 - i, 1), down), 0);
+    sum += static_cast<double>(all[i]);
+  }
+  EXPECT_EQ(up, down);
+  std::vector<float> mean(1);
+  EXPECT_EQ(mean_gradient(element::int64, up, 1000, mean), 0);
+  EXPECT_NEAR(static_cast<double>(mean[0]), sum / 1000, 1e-6);
+}
+
+TEST(gradient_sum, values_that_do_not_fit_leave_sums_of_int64_alone) {
+  constexpr float infinite = std::numeric_limits<float>::infinity();
+  std::vector<float> const values{1,
+                                  std::nextafter(64.0F, 0.0F),
+                                  64,
+                                  -64,
+                                  infinite,
+                                  -infinite,
+                                  std::numeric_limits<float>::quiet_NaN(),
+                                  -1};
+  std::vector<std::int64_t> sums(values.size(), 5);
+  EXPECT_EQ(add_gradient(element::int64, values, std::as_writable_bytes(std::span(sums))), 5);
+  EXPECT_EQ(sums[0], 5 + (std::int64_t{1} << 40));
+  for (std::size_t i = 2; i < 7; ++i) EXPECT_EQ(sums[i], 5);
+  EXPECT_EQ(sums[7], 5 - (std::int64_t{1} << 40));
+}
+
 }  // namespace
 }  // namespace shunt::tests::gradient_sum_test

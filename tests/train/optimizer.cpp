@@ -32,6 +32,27 @@ TEST(optimizer, adam_is_the_papers_formula) {
   }
 }
 
+TEST(optimizer, adam_keeps_the_moments_of_parameters_apart) {
+  adam const optimizer{.rate = 0.1F};
+  std::vector<float> p{1, -2}, state(4, 0);
+  std::vector<double> expected{1, -2}, m(2, 0), v(2, 0);
+  for (std::int64_t t = 1; t <= 5; ++t) {
+    auto const n = static_cast<double>(t);
+    std::vector<float> const gradient{0.25F, -0.125F * static_cast<float>(t)};
+    optimizer(p, state, gradient, t);
+    for (std::size_t i = 0; i < 2; ++i) {
+      auto const g = static_cast<double>(gradient[i]);
+      m[i] = 0.9 * m[i] + 0.1 * g;
+      v[i] = 0.99 * v[i] + 0.01 * g * g;
+      expected[i] -= 0.1 * (m[i] / (1 - std::pow(0.9, n))) /
+                     (std::sqrt(v[i] / (1 - std::pow(0.99, n))) + 1e-8);
+      EXPECT_NEAR(static_cast<double>(p[i]), expected[i], 1e-5);
+      EXPECT_NEAR(static_cast<double>(state[i]), m[i], 1e-6);
+      EXPECT_NEAR(static_cast<double>(state[2 + i]), v[i], 1e-6);
+    }
+  }
+}
+
 TEST(optimizer, adam_reverts_within_its_tolerance) {
   std::mt19937_64 engine(3);
   auto const real = [&] {

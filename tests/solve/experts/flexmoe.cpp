@@ -152,5 +152,14 @@ TEST(flexmoe, moves_that_dont_pay_are_taken_back) {
   EXPECT_EQ(shunt::moved_experts(p.previous_of(0), shunt::flexmoe{.trigger = 1.6}(p).plan, 0), 0);
 }
 
+TEST(flexmoe, a_previous_placement_without_an_expert_is_completed) {
+  expert_layers const lacking{
+      .experts = 2, .loads = {1, 2}, .slots_per_rank = {1, 1}, .previous = {1, 1}};
+  auto const answer = shunt::flexmoe{}(lacking);
+  ASSERT_TRUE(answer.has_plan());
+  EXPECT_TRUE(shunt::check(lacking, answer.plan).empty());
+  EXPECT_EQ(shunt::moved_experts(lacking.previous_of(0), answer.plan, 0), 1);
+}
+
 }  // namespace
 }  // namespace shunt::tests::flexmoe_test
