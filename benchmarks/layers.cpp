@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
-#include <vector>
 
 #include "shunt/core/splitmix64.hpp"
 #include "shunt/core/units.hpp"
@@ -24,14 +23,8 @@ ticks even_interleaved(layer_job const& job) {
   auto const layers = static_cast<std::int32_t>(job.layers.size());
   auto least = std::numeric_limits<ticks>::max();
   for (std::int32_t v = 1; v * job.ranks <= layers && v <= 8; ++v) {
-    auto const stages = v * job.ranks;
-    std::vector<layer_range> cut;
-    for (std::int32_t s = 0, l = 0; s < stages; ++s) {
-      auto const more = layers / stages + (s < layers % stages);
-      cut.push_back({l, l + more});
-      l += more;
-    }
-    auto const made = pipeline_job_of(job, cut, stage_layout::looped(v));
+    auto const made =
+        pipeline_job_of(job, even_cut(layers, v * job.ranks), stage_layout::looped(v));
     least = std::min(least, makespan(made, interleaved_one_f_one_b{}.order(made)));
   }
   return least;

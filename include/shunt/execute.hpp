@@ -4,6 +4,7 @@
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/rank_memory.hpp"
 #include "shunt/execute/recovery.hpp"
+#include "shunt/execute/recovery_timeline.hpp"
 #include "shunt/execute/stream_executors.hpp"
 #include "shunt/execute/stream_system.hpp"
 #include "shunt/execute/stream_transport.hpp"

@@ -5,5 +5,7 @@
 #include "shunt/json/pipeline.hpp"
 #include "shunt/json/program.hpp"
 #include "shunt/json/reader.hpp"
+#include "shunt/json/recorded_loads.hpp"
+#include "shunt/json/recorded_placement.hpp"
 #include "shunt/json/report.hpp"
 #include "shunt/json/solution.hpp"

@@ -14,6 +14,7 @@
 #include "shunt/measure/replay.hpp"
 #include "shunt/measure/required_moves.hpp"
 #include "shunt/measure/spilled_replicas.hpp"
+#include "shunt/measure/spread.hpp"
 #include "shunt/measure/stage_groups.hpp"
 #include "shunt/measure/survival.hpp"
 #include "shunt/measure/symi_costs.hpp"

@@ -1,5 +1,6 @@
 #pragma once
 #include "shunt/train/aligned_bytes.hpp"
+#include "shunt/train/any_policy.hpp"
 #include "shunt/train/arrangement.hpp"
 #include "shunt/train/bamboo_policy.hpp"
 #include "shunt/train/drop_policy.hpp"
@@ -8,6 +9,7 @@
 #include "shunt/train/gradient_sum.hpp"
 #include "shunt/train/host_memory.hpp"
 #include "shunt/train/interval_placer.hpp"
+#include "shunt/train/merged_losses.hpp"
 #include "shunt/train/moe_model.hpp"
 #include "shunt/train/moe_run.hpp"
 #include "shunt/train/moe_training.hpp"

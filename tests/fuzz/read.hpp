@@ -9,9 +9,11 @@
 #include "shunt/io/csv.hpp"
 #include "shunt/io/failure_csv.hpp"
 #include "shunt/io/layer_csv.hpp"
+#include "shunt/io/load_series_csv.hpp"
 #include "shunt/io/pytorch_action.hpp"
 #include "shunt/io/pytorch_csv.hpp"
 #include "shunt/io/read_pytorch_csv.hpp"
+#include "shunt/io/template_layer_csv.hpp"
 #include "shunt/json/experts.hpp"
 #include "shunt/json/layers.hpp"
 #include "shunt/json/physical_map.hpp"
@@ -23,6 +25,7 @@
 #include "shunt/plan/layer_partition.hpp"
 #include "shunt/problem/failure_trace.hpp"
 #include "shunt/problem/layer_job.hpp"
+#include "shunt/problem/load_series.hpp"
 
 namespace shunt::tests::fuzz {
 
@@ -69,7 +72,7 @@ inline void pytorch(std::istream& in, pytorch_form form) {
 }
 
 /// The kinds of text that `read` knows, one a reader.
-inline constexpr int kinds = 21;
+inline constexpr int kinds = 24;
 
 /// Reads a text of this kind.
 /// Throws invalid_problem where the reader refuses it.
@@ -108,11 +111,14 @@ inline void read(int kind, std::string const& text) {
     case 17: validate(read_failure_csv(in, "t")); break;
     case 18: json<layer_job>(text); break;
     case 19: json<layer_partition>(text); break;
-    default: {
+    case 20: {
       layer_job job{.layers = read_layer_csv(in, "t")};
       validate(job);
       break;
     }
+    case 21: validate(read_load_series_csv(in, "t")); break;
+    case 22: (void)read_template_layer_csv(in, "t"); break;
+    default: validate(read_live_counts_csv(in, "t")); break;
   }
 }
 

@@ -58,5 +58,13 @@ TEST(csv_fields, what_is_no_whole_number_is_shown) {
   EXPECT_EQ(refused("1e999999999999999999999"), "here: 1e999999999999999999999 is beyond 64 bits");
 }
 
+TEST(csv_fields, finite_numbers_and_fields_in_quotes) {
+  EXPECT_EQ(finite_number("-1.5e2"), -150);
+  for (auto const text : {"", "x", "1x", "inf", "nan", "1e999"})
+    EXPECT_FALSE(finite_number(text).has_value()) << text;
+  EXPECT_EQ(quoted_field("a\tb"), "\"a b\"");
+  EXPECT_EQ(quoted_field(std::string(50, 'x')).size(), 42);
+}
+
 }  // namespace
 }  // namespace shunt::tests::csv_fields_test

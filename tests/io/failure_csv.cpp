@@ -55,6 +55,26 @@ TEST(failure_csv, refusals_name_row_column_and_value) {
   EXPECT_THROW((void)read_failure_csv_file("/no/such/file.csv"), invalid_problem);
 }
 
+TEST(failure_csv, live_counts_make_a_trace) {
+  auto const read = [](std::string const& text) {
+    std::istringstream in(text);
+    return read_live_counts_csv(in, "t.csv");
+  };
+  EXPECT_EQ(read("hours,nodes\n0,3\n0.5,2\n1,2\n"),
+            trace_of_counts({{0, 3}, {1'800'000, 2}, {3'600'000, 2}}));
+  auto const refusal = [&](std::string const& text) {
+    return thrown_by([&] { (void)read(text); });
+  };
+  EXPECT_EQ(refusal("0,3\n"), "t.csv: has less than two rows");
+  EXPECT_EQ(refusal("0\n"), "t.csv row 1: has 1 values, wanted are hours,nodes");
+  EXPECT_EQ(refusal("0,3\nx,2\n"),
+            "t.csv row 2, column 1: \"x\" is no time from 0 to a million hours");
+  EXPECT_EQ(refusal("0,3\n1,9999999\n"),
+            "t.csv row 2, column 2: must be at most 1048576, is 9999999");
+  EXPECT_EQ(refusal("1,3\n1,2\n"), "t.csv row 2, column 1: is not behind the row in front");
+  EXPECT_THROW((void)read_live_counts_csv_file("/no/such/file.csv"), invalid_problem);
+}
+
 TEST(failure_csv, reads_the_recorded_traces) {
   std::string const folder = SHUNT_TEST_DATA "/failures/";
   auto const rows = [&](std::string const& name) {

@@ -15,7 +15,7 @@ set(table
   "measure  | core problem plan program |"
   "check    | core problem plan program |"
   "io       | core problem plan program |"
-  "json     | core problem plan program | nlohmann/"
+  "json     | core problem plan program io | nlohmann/"
   "solve    | core problem plan measure |"
   "execute  | core program |"
   "simulate | core problem program execute |"

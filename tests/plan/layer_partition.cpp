@@ -11,6 +11,12 @@
 namespace shunt::tests::layer_partition_test {
 namespace {
 
+TEST(layer_partition, an_even_cut_gives_the_rest_to_the_first_stages) {
+  EXPECT_EQ(even_cut(7, 3), (std::vector<layer_range>{{0, 3}, {3, 5}, {5, 7}}));
+  EXPECT_EQ(even_cut(4, 4), (std::vector<layer_range>{{0, 1}, {1, 2}, {2, 3}, {3, 4}}));
+  EXPECT_EQ(even_cut(2, 1), (std::vector<layer_range>{{0, 2}}));
+}
+
 TEST(layer_partition, a_stage_sums_its_layers_and_a_rank_keeps_what_states_leave) {
   auto job = layers_of({{1, 0, 0}, {2, 3, 4}, {5, 6, 7}, {8, 9, 10}}, 2, 3, 1);
   job.pipelines = 2;

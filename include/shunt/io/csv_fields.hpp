@@ -2,6 +2,7 @@
 /// Fields of one line of a CSV.
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,12 @@ namespace shunt {
 [[nodiscard]] std::int64_t parse_whole_number(
     std::string_view field, std::string const& at,
     std::int64_t least = std::numeric_limits<std::int64_t>::min());
+
+/// Returns a field in quotes as refusals show it: at most 40 bytes, in one line.
+[[nodiscard]] std::string quoted_field(std::string_view field);
+
+/// Returns the finite number that a field says, all of it; nothing for other text.
+[[nodiscard]] std::optional<double> finite_number(std::string_view field);
 
 }  // namespace shunt
 

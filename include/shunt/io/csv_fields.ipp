@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstddef>
 #include <system_error>
 
@@ -88,23 +89,39 @@ SHUNT_INLINE std::vector<std::string_view> csv_fields(std::string& line, std::st
   return fields;
 }
 
+SHUNT_INLINE std::string quoted_field(std::string_view field) {
+  std::string text = '"' + std::string(field.substr(0, 40)) + '"';
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < ' ') c = ' ';
+  return text;
+}
+
 SHUNT_INLINE std::int64_t parse_whole_number(std::string_view field, std::string const& at,
                                              std::int64_t least) {
-  std::string shown(field.substr(0, 40));
-  for (char& c : shown)
-    if (static_cast<unsigned char>(c) < ' ') c = ' ';
+  auto const shown = [&] {
+    auto const quoted = quoted_field(field);
+    return quoted.substr(1, quoted.size() - 2);
+  };
   auto const refuse = [&](std::string const& why) { throw invalid_problem(at, why); };
   if (field.empty()) refuse("is empty");
   std::int64_t value = 0;
   auto const parse = [&](std::string_view text) {
     auto const [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error == std::errc::invalid_argument || stop != text.data() + text.size()) return false;
-    if (error == std::errc::result_out_of_range) refuse(shown + " is beyond 64 bits");
+    if (error == std::errc::result_out_of_range) refuse(shown() + " is beyond 64 bits");
     return true;
   };
   if (!parse(field) && !parse(detail::digits_of_decimal(field)))
-    refuse('"' + shown + "\" is not a whole number");
-  if (value < least) refuse("must be at least " + std::to_string(least) + ", is " + shown);
+    refuse(quoted_field(field) + " is not a whole number");
+  if (value < least) refuse("must be at least " + std::to_string(least) + ", is " + shown());
+  return value;
+}
+
+SHUNT_INLINE std::optional<double> finite_number(std::string_view field) {
+  double value = 0;
+  auto const* const end = field.data() + field.size();
+  auto const read = std::from_chars(field.data(), end, value);
+  if (read.ec != std::errc{} || read.ptr != end || !std::isfinite(value)) return std::nullopt;
   return value;
 }
 

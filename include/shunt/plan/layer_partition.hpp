@@ -29,6 +29,10 @@ struct layer_partition {
   bool operator==(layer_partition const&) const = default;
 };
 
+/// Returns stages of equal numbers of layers; the first ones have one more where they don't divide.
+/// Requires at least one stage.
+[[nodiscard]] std::vector<layer_range> even_cut(std::int32_t layers, std::int32_t stages);
+
 /// Returns the pipeline job of some stages: costs and stashes are sums over the layers of each,
 /// positive ones at least 1. Where the memory has a limit, a rank's cap is what the states of its
 /// layers leave of it, 0 or less where they don't fit: such a job is not valid.

@@ -7,6 +7,15 @@
 
 namespace shunt {
 
+SHUNT_INLINE std::vector<layer_range> even_cut(std::int32_t layers, std::int32_t stages) {
+  std::vector<layer_range> cut;
+  for (std::int32_t s = 0, first = 0; s < stages; ++s) {
+    cut.push_back({first, first + layers / stages + (s < layers % stages)});
+    first = cut.back().end;
+  }
+  return cut;
+}
+
 SHUNT_INLINE pipeline_job pipeline_job_of(layer_job const& job,
                                           std::vector<layer_range> const& stages,
                                           stage_layout const& layout) {

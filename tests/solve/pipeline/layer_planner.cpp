@@ -30,14 +30,8 @@ namespace {
 
 /// Returns the makespan of even numbers of layers under interleaved 1F1B with v chunks a rank.
 ticks even_interleaved(layer_job const& job, std::int32_t v) {
-  auto const stages = v * job.ranks, layers = static_cast<std::int32_t>(job.layers.size());
-  std::vector<layer_range> cut;
-  for (std::int32_t s = 0, l = 0; s < stages; ++s) {
-    auto const more = layers / stages + (s < layers % stages);
-    cut.push_back({l, l + more});
-    l += more;
-  }
-  auto const made = pipeline_job_of(job, cut, stage_layout::looped(v));
+  auto const layers = static_cast<std::int32_t>(job.layers.size());
+  auto const made = pipeline_job_of(job, even_cut(layers, v * job.ranks), stage_layout::looped(v));
   return makespan(made, interleaved_one_f_one_b{}.order(made));
 }
 

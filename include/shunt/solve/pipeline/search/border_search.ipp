@@ -154,8 +154,7 @@ SHUNT_INLINE cut_value border_search::value_of(stage_borders const& borders) {
 SHUNT_INLINE stage_borders border_search::even() const {
   auto const layers = static_cast<std::int32_t>(job_.layers.size());
   stage_borders borders{0};
-  for (std::int32_t s = 0; s < stages_; ++s)
-    borders.push_back(borders.back() + layers / stages_ + (s < layers % stages_));
+  for (layer_range const& stage : even_cut(layers, stages_)) borders.push_back(stage.end);
   return borders;
 }
 
