@@ -3,24 +3,8 @@
 # input is refused.
 # cmake -D PROGRAMS=<directory> -D SCRATCH=<directory> -P adaptive_experts.cmake
 cmake_minimum_required(VERSION 3.25)
-
-macro(run)
-  execute_process(COMMAND ${PROGRAMS}/adaptive_experts ${ARGN} RESULT_VARIABLE status
-    OUTPUT_VARIABLE out ERROR_VARIABLE err)
-endmacro()
-
-function(fail why)
-  message(SEND_ERROR "${why}\nstatus ${status}\nout: ${out}\nerr: ${err}")
-endfunction()
-
-# refused(<pattern> <argument>...): status 2, nothing but one line on standard error that matches.
-function(refused pattern)
-  run(${ARGN})
-  if(NOT status EQUAL 2 OR NOT out STREQUAL "" OR NOT err MATCHES "^error: [^\n]+\n$"
-    OR NOT err MATCHES "${pattern}")
-    fail("${ARGN}: should be refused with ${pattern}")
-  endif()
-endfunction()
+set(program adaptive_experts)
+include(${CMAKE_CURRENT_LIST_DIR}/../support/program.cmake)
 
 # A text that no edit of this project changes.
 set(text ${SCRATCH}/text)

@@ -2,42 +2,8 @@
 # EPLB's arrays, and replays of a series.
 # cmake -D PROGRAMS=<directory> -D DATA=<tests/data> -D SCRATCH=<directory> -P place_experts.cmake
 cmake_minimum_required(VERSION 3.25)
-
-# run(<argument>...) leaves status, out, err.
-macro(run)
-  execute_process(COMMAND ${PROGRAMS}/place_experts ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE
-    out ERROR_VARIABLE err)
-endmacro()
-
-function(fail why)
-  message(SEND_ERROR "${why}\nstatus ${status}\nout: ${out}\nerr: ${err}")
-endfunction()
-
-# works(<argument>...): status 0 and nothing on standard error.
-macro(works)
-  run(${ARGN})
-  if(NOT status EQUAL 0 OR NOT err STREQUAL "")
-    fail("place_experts ${ARGN}")
-  endif()
-endmacro()
-
-# refused(<pattern> <argument>...): status 2, nothing but one line on standard error that matches.
-function(refused pattern)
-  run(${ARGN})
-  if(NOT status EQUAL 2 OR NOT out STREQUAL "" OR NOT err MATCHES "^error: [^\n]+\n$"
-    OR NOT err MATCHES "${pattern}")
-    fail("place_experts ${ARGN}: should be refused with ${pattern}")
-  endif()
-endfunction()
-
-# json_is(<expected> <key>...): what the last answer holds there; blanks of lists don't matter.
-function(json_is expected)
-  string(JSON found ERROR_VARIABLE error GET "${out}" ${ARGN})
-  string(REGEX REPLACE "[ \n]" "" found "${found}")
-  if(error OR NOT found STREQUAL expected)
-    fail("${ARGN}: is ${found} ${error}, should be ${expected}")
-  endif()
-endfunction()
+set(program place_experts)
+include(${CMAKE_CURRENT_LIST_DIR}/../support/program.cmake)
 
 # Every solver, on two layers.
 set(loads ${SCRATCH}/loads.csv)

@@ -1,27 +1,8 @@
 # plan_pipeline --layers: answers, forms of other systems, and one clear line for bad input.
 # cmake -D PROGRAMS=<directory> -D SCRATCH=<directory> -P plan_layers.cmake
 cmake_minimum_required(VERSION 3.25)
-
-macro(run)
-  execute_process(COMMAND ${PROGRAMS}/plan_pipeline ${ARGN} RESULT_VARIABLE status
-    OUTPUT_VARIABLE out ERROR_VARIABLE err)
-endmacro()
-function(fail why)
-  message(SEND_ERROR "${why}\nstatus ${status}\nout: ${out}\nerr: ${err}")
-endfunction()
-function(json_is expected)
-  string(JSON found ERROR_VARIABLE error GET "${out}" ${ARGN})
-  if(error OR NOT found STREQUAL expected)
-    fail("${ARGN}: is ${found} ${error}, should be ${expected}")
-  endif()
-endfunction()
-function(refused pattern)
-  run(${ARGN})
-  if(NOT status EQUAL 2 OR NOT out STREQUAL "" OR NOT err MATCHES "^error: [^\n]+\n$"
-    OR NOT err MATCHES "${pattern}")
-    fail("${ARGN}: should be refused with ${pattern}")
-  endif()
-endfunction()
+set(program plan_pipeline)
+include(${CMAKE_CURRENT_LIST_DIR}/../support/program.cmake)
 
 set(header "name,forward,backward_input,backward_weight,state_bytes,activation_bytes\n")
 set(rows "embedding,1,0,1,10,1\n")

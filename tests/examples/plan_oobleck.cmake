@@ -2,6 +2,8 @@
 # what is no input.
 # cmake -D PROGRAMS=<directory> -D DATA=<tests/data> -D SCRATCH=<directory> -P plan_oobleck.cmake
 cmake_minimum_required(VERSION 3.25)
+set(program plan_oobleck)
+include(${CMAKE_CURRENT_LIST_DIR}/../support/program.cmake)
 
 # run(<argument>...) leaves status, out, err. A + stands for a semicolon, which CMake's lists split.
 macro(run)
@@ -9,36 +11,6 @@ macro(run)
   execute_process(COMMAND ${PROGRAMS}/plan_oobleck ${arguments} RESULT_VARIABLE status
     OUTPUT_VARIABLE out ERROR_VARIABLE err)
 endmacro()
-
-function(fail why)
-  message(SEND_ERROR "${why}\nstatus ${status}\nout: ${out}\nerr: ${err}")
-endfunction()
-
-# works(<argument>...): status 0 and nothing on standard error.
-macro(works)
-  run(${ARGN})
-  if(NOT status EQUAL 0 OR NOT err STREQUAL "")
-    fail("plan_oobleck ${ARGN}")
-  endif()
-endmacro()
-
-# refused(<pattern> <argument>...): status 2, nothing but one line on standard error that matches.
-function(refused pattern)
-  run(${ARGN})
-  if(NOT status EQUAL 2 OR NOT out STREQUAL "" OR NOT err MATCHES "^error: [^\n]+\n$"
-    OR NOT err MATCHES "${pattern}")
-    fail("plan_oobleck ${ARGN}: should be refused with ${pattern}")
-  endif()
-endfunction()
-
-# json_is(<expected> <key>...): what the last answer holds there; blanks of lists don't matter.
-function(json_is expected)
-  string(JSON found ERROR_VARIABLE error GET "${out}" ${ARGN})
-  string(REGEX REPLACE "[ \n]" "" found "${found}")
-  if(error OR NOT found STREQUAL expected)
-    fail("${ARGN}: is ${found} ${error}, should be ${expected}")
-  endif()
-endfunction()
 
 set(equal ${SCRATCH}/equal.csv)
 file(WRITE ${equal} "1,2\n1,2\n1,2\n1,2\n1,2\n1,2\n1,2\n1,2\n")

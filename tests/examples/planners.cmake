@@ -2,34 +2,8 @@
 # status 2 for bad input.
 # cmake -D PROGRAMS=<directory> -D SCRATCH=<directory> -P planners.cmake
 cmake_minimum_required(VERSION 3.25)
-
-# run(<program> <argument>...) leaves status, out, err.
-macro(run program)
-  execute_process(COMMAND ${PROGRAMS}/${program} ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE out
-    ERROR_VARIABLE err)
-endmacro()
-
-function(fail why)
-  message(SEND_ERROR "${why}\nstatus ${status}\nout: ${out}\nerr: ${err}")
-endfunction()
-
-# refused(<pattern> <program> <argument>...): status 2, nothing but one line on standard error that
-# matches.
-function(refused pattern program)
-  run(${program} ${ARGN})
-  if(NOT status EQUAL 2 OR NOT out STREQUAL "" OR NOT err MATCHES "^error: [^\n]+\n$"
-    OR NOT err MATCHES "${pattern}")
-    fail("${program} ${ARGN}: should be refused with ${pattern}")
-  endif()
-endfunction()
-
-# json_is(<expected> <key>...): what the last answer holds there.
-function(json_is expected)
-  string(JSON found ERROR_VARIABLE error GET "${out}" ${ARGN})
-  if(error OR NOT found STREQUAL expected)
-    fail("${ARGN}: is ${found} ${error}, should be ${expected}")
-  endif()
-endfunction()
+set(program "")
+include(${CMAKE_CURRENT_LIST_DIR}/../support/program.cmake)
 
 set(job --pipelines 3 --stages 4 --microbatches 6 --forward 1 --backward-input 1 --backward-weight 1
   --step 3)

@@ -2,25 +2,8 @@
 # cmake -D PROGRAMS=<directory> -D DATA=<tests/data> -D SCRATCH=<directory>
 #   -P reproduce_papers.cmake
 cmake_minimum_required(VERSION 3.25)
-
-# run(<argument>...) leaves status, out, err.
-macro(run)
-  execute_process(COMMAND ${PROGRAMS}/reproduce_papers ${ARGN} RESULT_VARIABLE status
-    OUTPUT_VARIABLE out ERROR_VARIABLE err)
-endmacro()
-
-function(fail why)
-  message(SEND_ERROR "${why}\nstatus ${status}\nout: ${out}\nerr: ${err}")
-endfunction()
-
-# refused(<pattern> <argument>...): status 2, nothing but one line on standard error that matches.
-function(refused pattern)
-  run(${ARGN})
-  if(NOT status EQUAL 2 OR NOT out STREQUAL "" OR NOT err MATCHES "^error: [^\n]+\n$"
-    OR NOT err MATCHES "${pattern}")
-    fail("${ARGN}: should be refused with ${pattern}")
-  endif()
-endfunction()
+set(program reproduce_papers)
+include(${CMAKE_CURRENT_LIST_DIR}/../support/program.cmake)
 
 set(curve ${SCRATCH}/curve.csv)
 file(WRITE ${curve} "hours,nodes\n0.0,24\n0.5,22\n1.25,23\n2,23\n")

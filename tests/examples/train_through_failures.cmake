@@ -2,15 +2,8 @@
 # and one clear line with exit status 2 for bad input. cmake -D PROGRAMS=<directory> -D
 # SCRATCH=<directory> -P train_through_failures.cmake
 cmake_minimum_required(VERSION 3.25)
-
-macro(run)
-  execute_process(COMMAND ${PROGRAMS}/train_through_failures ${ARGN} RESULT_VARIABLE status
-    OUTPUT_VARIABLE out ERROR_VARIABLE err)
-endmacro()
-
-function(fail why)
-  message(SEND_ERROR "${why}\nstatus ${status}\nout: ${out}\nerr: ${err}")
-endfunction()
+set(program train_through_failures)
+include(${CMAKE_CURRENT_LIST_DIR}/../support/program.cmake)
 
 # trains(<losses> <argument>...): exit status 0, a line for every iteration, and the last line.
 macro(trains losses)
@@ -23,15 +16,6 @@ macro(trains losses)
     fail("${ARGN}: ${count} iterations")
   endif()
 endmacro()
-
-# refused(<pattern> <argument>...): status 2, nothing but one line on standard error that matches.
-function(refused pattern)
-  run(${ARGN})
-  if(NOT status EQUAL 2 OR NOT out STREQUAL "" OR NOT err MATCHES "^error: [^\n]+\n$"
-    OR NOT err MATCHES "${pattern}")
-    fail("${ARGN}: should be refused with ${pattern}")
-  endif()
-endfunction()
 
 set(small --width 16 --hidden 24 --batch 8 --timeout 10)
 

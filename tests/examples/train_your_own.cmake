@@ -1,16 +1,13 @@
 # train_your_own: a model through a lost worker on threads and on processes, in few lines.
 # cmake -D PROGRAMS=<directory> -D SCRATCH=<directory> -P train_your_own.cmake
 cmake_minimum_required(VERSION 3.25)
+set(program train_your_own)
+include(${CMAKE_CURRENT_LIST_DIR}/../support/program.cmake)
 
 if(NOT EXISTS ${PROGRAMS}/train_your_own)
   message("skipped: train_your_own is not built")
   return()
 endif()
-
-macro(run)
-  execute_process(COMMAND ${PROGRAMS}/train_your_own ${ARGN} RESULT_VARIABLE status
-    OUTPUT_VARIABLE out ERROR_VARIABLE err)
-endmacro()
 
 foreach(kill IN ITEMS "" 0:0@0 2:2@39 1:0@20)
   set(arguments "")

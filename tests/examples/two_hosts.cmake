@@ -2,6 +2,7 @@
 # directory that both see, or a port of one of them. A worker dies; then the cable is pulled.
 # cmake -D PROGRAMS=<directory> -D SCRATCH=<directory> -P two_hosts.cmake
 cmake_minimum_required(VERSION 3.25)
+include(${CMAKE_CURRENT_LIST_DIR}/../support/program.cmake)
 
 set(program ${PROGRAMS}/train_through_failures)
 # Gloo is not built for ThreadSanitizer, where that is what runs
@@ -60,9 +61,6 @@ cat out.*
 cat err.* >&2
 ]])
 
-function(fail why)
-  message(SEND_ERROR "${why}\nstatus ${status}\nout: ${out}\nerr: ${err}")
-endfunction()
 set(ENV{MEET} SHUNT_RENDEZVOUS=meet)
 macro(hosts scene words)
   set(ENV{PROGRAM} ${program})
