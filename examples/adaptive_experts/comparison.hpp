@@ -1,4 +1,5 @@
 #pragma once
+/// The files that a run leaves: curves, heat maps and tables.
 /// What the program says, whichever engine runs it.
 #include <algorithm>
 #include <charconv>
@@ -7,37 +8,114 @@
 #include <cstdint>
 #include <iostream>
 #include <optional>
+#include <ostream>
+#include <sstream>
 #include <string>
 #include <vector>
 
-#include "files.hpp"
 #include "options.hpp"
 #include "outcome.hpp"
 #include "output_file.hpp"
 #include "policy_training.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/io/drawing.hpp"
+#include "shunt/shunt.hpp"
 #include "text.hpp"
 #include "training.hpp"
 
 namespace example {
 
+/// Expert loads, one row for each iteration and layer: iteration, layer, tokens of each expert.
+inline void write_trace(std::ostream& out, training_setup const& s, policy_run const& run) {
+  out << "iteration,layer";
+  for (std::int32_t e = 0; e < s.model.experts; ++e) out << ",e" << std::to_string(e);
+  out << '\n';
+  auto const experts = static_cast<std::size_t>(s.model.experts);
+  for (std::size_t t = 0; t < run.records.size(); ++t)
+    for (std::size_t l = 0; l < static_cast<std::size_t>(s.model.layers); ++l) {
+      out << std::to_string(t) << ',' << std::to_string(l);
+      for (std::size_t e = 0; e < experts; ++e)
+        out << ',' << std::to_string(run.records[t].loads[l * experts + e]);
+      out << '\n';
+    }
+}
+
+inline shunt::series line_of(policy_run const& run, std::vector<double> const& values) {
+  shunt::series all{.name = run.name};
+  for (std::size_t t = 0; t < values.size(); ++t)
+    all.points.emplace_back(static_cast<double>(t), values[t]);
+  return all;
+}
+
+inline shunt::heat_map loads_of(training_setup const& s, policy_run const& run,
+                                std::int32_t layer) {
+  shunt::heat_map map{.title = "Tokens routed to each expert of layer " + std::to_string(layer) +
+                               ", " + run.name,
+                      .x_label = "iteration",
+                      .y_label = "expert",
+                      .value_label = "share of the layer's tokens, %",
+                      .columns = run.records.size()};
+  for (std::int32_t e = 0; e < s.model.experts; ++e)
+    for (auto const& r : run.records)
+      map.values.push_back(
+          100 *
+          static_cast<double>(r.loads[static_cast<std::size_t>(layer * s.model.experts + e)]) /
+          static_cast<double>(s.all_tokens()));
+  return map;
+}
+
+/// Into a folder: loss.svg, drops.svg, experts_<policy>_layer<l>.svg, iterations.csv.
+/// Throws invalid_problem where they can't be written.
+inline void write_files(output_folder const& folder, training_setup const& s,
+                        std::vector<policy_run> const& runs) {
+  shunt::line_chart loss{.title =
+                             "Loss, mean of " + std::to_string(smoothing_window) + " iterations",
+                         .x_label = "iteration",
+                         .y_label = "cross-entropy, nats a byte"};
+  shunt::line_chart drops{.title = "Tokens dropped over capacity",
+                          .x_label = "iteration",
+                          .y_label = "share of tokens, %",
+                          .from_zero = true};
+  std::ostringstream table;
+  table << "policy,iteration,loss,smoothed_loss,dropped_percent,hottest_layer,hottest_expert,"
+           "hottest_percent,gradient_bytes,weight_bytes\n";
+  for (auto const& run : runs) {
+    auto const smooth = smoothed_losses(run);
+    std::vector<double> dropped;
+    for (std::size_t t = 0; t < run.records.size(); ++t) {
+      auto const& r = run.records[t];
+      auto const hot = hottest(s, r);
+      dropped.push_back(100 * dropped_share(s, r));
+      table << run.name << ',' << std::to_string(t) << ',' << shunt::decimal(r.loss, 6) << ','
+            << shunt::decimal(smooth[t], 6) << ',' << shunt::decimal(dropped[t], 3) << ','
+            << std::to_string(hot.layer) << ',' << std::to_string(hot.expert) << ','
+            << shunt::decimal(100 * hot.share, 3) << ',' << std::to_string(r.gradients.moved) << ','
+            << std::to_string(r.weights.moved) << '\n';
+    }
+    loss.lines.push_back(line_of(run, smooth));
+    drops.lines.push_back(line_of(run, dropped));
+    for (std::int32_t l = 0; l < s.model.layers; ++l) {
+      folder.file("experts_" + run.name + "_layer" + std::to_string(l) + ".svg",
+                  [&](std::ostream& out) { write_svg(out, loads_of(s, run, l)); });
+    }
+  }
+  folder.text("iterations.csv", table.str());
+  folder.file("loss.svg", [&](std::ostream& out) { write_svg(out, loss); });
+  folder.file("drops.svg", [&](std::ostream& out) { write_svg(out, drops); });
+}
+
 /// All digits of a number: it reads back as the same bits.
-[[nodiscard]] inline std::string digits(double value) {
+inline std::string digits(double value) {
   char text[32];
   return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }
 
-[[nodiscard]] inline std::string percent(double share) {
-  return shunt::decimal(100 * share, 1) + " %";
-}
+inline std::string percent(double share) { return shunt::decimal(100 * share, 1) + " %"; }
 
-[[nodiscard]] inline std::string milliseconds(shunt::ticks nanoseconds) {
+inline std::string milliseconds(shunt::ticks nanoseconds) {
   return shunt::decimal(static_cast<double>(nanoseconds) * 1e-6, 2) + " ms";
 }
 
 /// "3, 4"
-[[nodiscard]] inline std::string describe(std::vector<shunt::rank_id> const& ranks) {
+inline std::string describe(std::vector<shunt::rank_id> const& ranks) {
   std::string words;
   for (auto const r : ranks) words += (words.empty() ? "" : ", ") + std::to_string(r.value());
   return words;
@@ -79,7 +157,7 @@ inline constexpr std::int64_t iterations_compared = 50;
 inline constexpr double loss_tolerance = 1e-2;
 
 /// Are the first losses of a device as near to the host's as they should be?
-[[nodiscard]] inline bool near(policy_run const& found, policy_run const& host) {
+inline bool near(policy_run const& found, policy_run const& host) {
   auto const worst = largest_difference(found, host);
   bool const good = worst.relative <= loss_tolerance;
   std::cout << (good ? "near" : "too far from") << " the host's losses: " << found.name
@@ -91,7 +169,7 @@ inline constexpr double loss_tolerance = 1e-2;
 
 /// Where nothing was dropped, losses and parameters don't depend on where experts were, nor on who
 /// was lost.
-[[nodiscard]] inline bool compare(std::vector<policy_run> const& runs) {
+inline bool compare(std::vector<policy_run> const& runs) {
   for (auto const& run : runs)
     if (drops_tokens(run)) {
       std::cout << "not compared: " << run.name
@@ -123,8 +201,7 @@ inline void print_bytes(policy_run const& run, char const* phase, char const* fo
 }
 
 /// What the runs show; the answer says whether bytes are as the formulas say.
-[[nodiscard]] inline bool summarise(training_setup const& setup,
-                                    std::vector<policy_run> const& runs) {
+inline bool summarise(training_setup const& setup, std::vector<policy_run> const& runs) {
   bool sound = true;
   std::size_t skewed = 0;
   bool always_skewed = true;
@@ -201,9 +278,8 @@ class output_files {
 /// All there is to say at the end, and to write; the exit status. `disturbed`: runs are to be
 /// compared with the first policy's `undisturbed()`.
 template <class Undisturbed>
-[[nodiscard]] int conclude(options const& o, output_files const& files,
-                           std::vector<policy_run> runs, bool disturbed,
-                           Undisturbed const& undisturbed) {
+int conclude(options const& o, output_files const& files, std::vector<policy_run> runs,
+             bool disturbed, Undisturbed const& undisturbed) {
   files.write(o.setup, runs);
   bool sound = summarise(o.setup, runs);
   if (!disturbed && !(o.dropless && runs.size() > 1)) return sound ? 0 : 1;

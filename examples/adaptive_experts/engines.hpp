@@ -21,4 +21,19 @@ int work_for_others(options const& o, worker_order const& order);
 policy_run train_on_gpu(options const& o, std::string const& name, text_bytes const& text,
                         std::vector<shunt::failure_point> const& failures, listener const& say);
 
+#ifdef SHUNT_WITHOUT_GLOO
+inline int train_with_processes(options const&, command_line const&) {
+  refuse_engine("--engine", "Gloo");
+}
+inline int work_for_others(options const&, worker_order const&) {
+  refuse_engine("--engine", "Gloo");
+}
+#endif
+#ifdef SHUNT_WITHOUT_CUDA
+inline policy_run train_on_gpu(options const&, std::string const&, text_bytes const&,
+                               std::vector<shunt::failure_point> const&, listener const&) {
+  refuse_engine("engine", "CUDA");
+}
+#endif
+
 }  // namespace example

@@ -6,9 +6,45 @@
 
 #include "grid.hpp"
 #include "matrix.hpp"
-#include "product.hpp"
 
 namespace example {
+
+/// The three matrix products that backpropagation needs, on row-major matrices of any kind. They
+/// are compiled once, for each pair of types that Eigen multiplies costs a second.
+template <class T>
+using row_major = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <class T>
+using row_major_view = Eigen::Map<row_major<T> const>;
+
+template <class Matrix>
+row_major_view<typename Matrix::Scalar> view(Matrix const& m) {
+  static_assert(Matrix::IsRowMajor);
+  return {m.data(), m.rows(), m.cols()};
+}
+
+// in expert.cpp, for float and double
+template <class T>
+row_major<T> multiply(row_major_view<T> const& a, row_major_view<T> const& b);
+template <class T>
+row_major<T> multiply_transposed(row_major_view<T> const& a, row_major_view<T> const& b);
+template <class T>
+row_major<T> transposed_multiply(row_major_view<T> const& a, row_major_view<T> const& b);
+
+/// A B
+template <class A, class B>
+auto product(A const& a, B const& b) {
+  return multiply<typename A::Scalar>(view(a), view(b));
+}
+/// A B^T
+template <class A, class B>
+auto product_nt(A const& a, B const& b) {
+  return multiply_transposed<typename A::Scalar>(view(a), view(b));
+}
+/// A^T B
+template <class A, class B>
+auto product_tn(A const& a, B const& b) {
+  return transposed_multiply<typename A::Scalar>(view(a), view(b));
+}
 
 /// An expert: y = W2 relu(W1 x + b1) + b2 with x and y of `width` numbers, in exact arithmetic on
 /// the grids of grid.hpp. Parameters lie one after another: W1 (hidden x width, row by row), b1
@@ -17,7 +53,7 @@ struct expert_mlp {
   std::int32_t width = 1;  ///< at most products_per_sum, and so is `hidden`
   std::int32_t hidden = 1;
 
-  [[nodiscard]] std::int64_t elements() const { return 2LL * width * hidden + hidden + width; }
+  std::int64_t elements() const { return 2LL * width * hidden + hidden + width; }
 
   using matrix = row_major<double>;
   using rows = Eigen::Map<row_major<float>>;
@@ -30,9 +66,8 @@ struct expert_mlp {
   /// weight_gradient_unit, to the parameters (overwritten), given those with respect to the answers
   /// (dy, on the gradient grid). False where the parameters' gradient may be beyond exact
   /// arithmetic; what surely is counts as 0.
-  [[nodiscard]] bool backward(std::span<float const> parameters, const_rows const& x,
-                              const_rows const& dy, rows dx,
-                              std::span<std::int64_t> gradient) const;
+  bool backward(std::span<float const> parameters, const_rows const& x, const_rows const& dy,
+                rows dx, std::span<std::int64_t> gradient) const;
 
  private:
   struct parts {
@@ -52,7 +87,7 @@ struct expert_mlp {
     }
   };
 
-  [[nodiscard]] matrix hidden_of(parts const& p, const_rows const& x) const;
+  matrix hidden_of(parts const& p, const_rows const& x) const;
 };
 
 }  // namespace example

@@ -18,7 +18,7 @@ struct grid {
   static constexpr double limit = Limit;
 
   /// The nearest multiple of `unit`, halves to even, kept within [-limit, limit].
-  [[nodiscard]] SHUNT_HD constexpr double operator()(double x) const {
+  SHUNT_HD constexpr double operator()(double x) const {
     constexpr double shift =
         1.5 * (1LL << (52 - Bits));  // a double this large has no digits below the unit
     return ((x < -limit ? -limit : limit < x ? limit : x) + shift) - shift;

@@ -90,11 +90,10 @@ int compare_systems(options const& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  argument_parser app{
-      "Trains a byte-level language model with mixture-of-experts layers, experts placed "
-      "anew in every iteration (swift_moe) or static\n"
-      "(uniform), and compares loss, dropped tokens and bytes moved. The defaults are the "
-      "set-up of SwiftMoE's evaluation.\n"};
+  argument_parser app{"Trains a byte-level language model with mixture-of-experts layers, experts "
+                      "placed anew in every iteration (swift_moe) or static\n"
+                      "(uniform), and compares loss, dropped tokens and bytes moved. The defaults "
+                      "are the set-up of SwiftMoE's evaluation.\n"};
   options o;
   auto& setup = o.setup;
   worker_order order;
@@ -131,10 +130,10 @@ int main(int argc, char** argv) {
       ->one_of({"uniform", "mirrored"})
       ->capture_default_str();
   add_integer(app, "--copies", copies, "ranks that keep each mirrored shard", 1, 256);
-  app.add_option("--kill", killed,
-                 "ranks that fall silent (processes by SIGKILL); training goes on without them, "
-                 "and is compared with a run that loses nobody "
-                 "(dropless unless --capacity-factor is given)")
+  app.add_option(
+         "--kill", killed,
+         "ranks that fall silent (processes by SIGKILL); training goes on without them, and is "
+         "compared with a run that loses nobody (dropless unless --capacity-factor is given)")
       ->type_name("RANK@ITERATION,...");
   add_integer(app, "--kill-at", kill_at,
               "instruction of its list at which a rank falls silent (-1: amid the backward pass)",
@@ -164,12 +163,10 @@ int main(int argc, char** argv) {
       ->type_name("FILE");
   app.add_option("--engine", o.engine,
                  "threads: one thread a rank; inline: all ranks on one thread; cuda: all ranks on "
-                 "the streams of one GPU, losses compared with the "
-                 "host's; cuda-graphs: the same, each program captured as a graph; gloo: a process "
-                 "a rank. Processes are started by this program, or "
-                 "by a launcher that says by environment variables which of them this one is (RANK "
-                 "and WORLD_SIZE, or those of Open MPI, PMI or "
-                 "Slurm)")
+                 "the streams of one GPU, losses compared with the host's; cuda-graphs: the same, "
+                 "each program captured as a graph; gloo: a process a rank. Processes are started "
+                 "by this program, or by a launcher that says by environment variables which of "
+                 "them this one is (RANK and WORLD_SIZE, or those of Open MPI, PMI or Slurm)")
       ->one_of({"threads", "inline", "gloo", "cuda", "cuda-graphs"})
       ->capture_default_str();
   add_process_options(app, o.process, order);
@@ -205,8 +202,8 @@ int main(int argc, char** argv) {
 
   return guarded(app, argc, argv, [&] {
     setup.capacity = parse_factor(factor);
-    if (o.dropless && capacity->count() > 0)
-      throw shunt::invalid_problem("--dropless", "leaves --capacity-factor nothing to say");
+    refuse_if(o.dropless && capacity->count() > 0, "--dropless",
+              "leaves --capacity-factor nothing to say");
     setup.copies = shards == "mirrored" ? copies : 1;
     setup.collection.form = collection == "direct" ? shunt::collection_form::direct
                                                    : shunt::collection_form::reduce_then_gather;
@@ -217,10 +214,9 @@ int main(int argc, char** argv) {
     require_survivors(setup, o.failures);
     if (o.dropless || (!o.failures.empty() && capacity->count() == 0)) setup.capacity.reset();
     if (timeout > 0) o.timeout = o.process.silence = std::chrono::milliseconds(timeout);
-    if (o.process.workers != 0 && o.process.workers != setup.ranks)
-      throw shunt::invalid_problem("--workers", "is " + std::to_string(o.process.workers) +
-                                                    ", there are " + std::to_string(setup.ranks) +
-                                                    " ranks");
+    refuse_if(o.process.workers != 0 && o.process.workers != setup.ranks, "--workers",
+              "is " + std::to_string(o.process.workers) + ", there are " +
+                  std::to_string(setup.ranks) + " ranks");
     o.target_loss = parse_loss(target);
     if (o.target_loss && o.seeds == 0) o.seeds = 1;
     if (o.seeds > 0) {

@@ -10,7 +10,6 @@
 #include "expert.hpp"
 #include "grid.hpp"
 #include "matrix.hpp"
-#include "product.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/train/moe_model.hpp"
 #include "text.hpp"
@@ -52,7 +51,7 @@ struct dense_parameters {
   std::size_t count = 0;
 };
 
-[[nodiscard]] std::int64_t dense_count(moe_model const& m);
+std::int64_t dense_count(moe_model const& m);
 
 /// Uniform numbers in [-1, 1), the same on any platform.
 class initial_numbers {
@@ -92,7 +91,7 @@ struct kept_routing {
   std::size_t count;
 };
 
-[[nodiscard]] shunt::moe_sizes sizes_of(moe_model const& m, std::int64_t tokens);
+shunt::moe_sizes sizes_of(moe_model const& m, std::int64_t tokens);
 
 /// The model on a text, as the library trains it.
 class expert_language_model {
@@ -101,10 +100,10 @@ class expert_language_model {
   expert_language_model(moe_model sizes, sampler from, std::uint64_t seed)
       : m_(sizes), text_(from), seed_(seed) {}
 
-  [[nodiscard]] moe_model const& of() const { return m_; }
-  [[nodiscard]] sampler const& text() const { return text_; }
+  moe_model const& of() const { return m_; }
+  sampler const& text() const { return text_; }
 
-  [[nodiscard]] shunt::moe_sizes sizes(std::int64_t tokens) const { return sizes_of(m_, tokens); }
+  shunt::moe_sizes sizes(std::int64_t tokens) const { return sizes_of(m_, tokens); }
   void initialise(std::span<float> dense) const;
   void initialise(shunt::layer_id l, shunt::expert_id e, std::span<float> parameters) const;
   void weights(std::span<float const> masters, std::span<float> to) const;
@@ -114,16 +113,16 @@ class expert_language_model {
   void route(shunt::route_pass const& a) const;
   void expert_forward(shunt::expert_pass const& a) const;
   void combine(shunt::combine_pass const& a) const;
-  [[nodiscard]] double head(shunt::head_pass const& a) const;
+  double head(shunt::head_pass const& a) const;
 
-  [[nodiscard]] float combine_backward(shunt::combine_backward_pass const& a) const;
-  [[nodiscard]] bool expert_backward(shunt::expert_backward_pass const& a) const;
+  float combine_backward(shunt::combine_backward_pass const& a) const;
+  bool expert_backward(shunt::expert_backward_pass const& a) const;
   void route_backward(shunt::route_backward_pass const& a) const;
   void embed_backward(shunt::embed_backward_pass const& a) const;
 
  private:
   template <class T>
-  [[nodiscard]] matrix_in<T> rows(std::span<T> all) const {
+  matrix_in<T> rows(std::span<T> all) const {
     return matrix_in<T>(all.data(), static_cast<Eigen::Index>(all.size()) / m_.expert.width,
                         m_.expert.width);
   }
@@ -131,11 +130,10 @@ class expert_language_model {
   using row_in = Eigen::Map<
       std::conditional_t<std::is_const_v<T>, Eigen::RowVectorXf const, Eigen::RowVectorXf>>;
   template <class T>
-  [[nodiscard]] static row_in<T> row(std::span<T> all) {
+  static row_in<T> row(std::span<T> all) {
     return {all.data(), static_cast<Eigen::Index>(all.size())};
   }
-  [[nodiscard]] std::vector<std::uint8_t const*> windows(auto const& pass,
-                                                         std::span<float const> hidden) const;
+  std::vector<std::uint8_t const*> windows(auto const& pass, std::span<float const> hidden) const;
 
   moe_model m_;
   sampler text_;

@@ -14,6 +14,7 @@
 #include "process_options.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/execute/executor.hpp"
+#include "shunt/io/csv_fields.hpp"
 #include "shunt/solve/shards/cut_shards.hpp"
 #include "shunt/solve/shards/restore_shards.hpp"
 #include "training.hpp"
@@ -35,42 +36,36 @@ struct options {
 };
 
 /// A capacity factor above 0. Throws invalid_problem, naming the option.
-[[nodiscard]] inline shunt::capacity_factor parse_factor(std::string const& text) {
+inline shunt::capacity_factor parse_factor(std::string const& text) {
   auto const factor = parse_factor("--capacity-factor", text);
-  if (factor.numerator == 0)
-    throw shunt::invalid_problem("--capacity-factor", "must be above 0, is " + text);
+  refuse_if(factor.numerator == 0, "--capacity-factor", "must be above 0, is " + text);
   return factor;
 }
 
 /// "2.5": a finite number above 0; the empty text is none.
-[[nodiscard]] inline std::optional<double> parse_loss(std::string const& text) {
+inline std::optional<double> parse_loss(std::string const& text) {
   if (text.empty()) return std::nullopt;
-  auto const value = number_of(text);
-  if (!value || *value <= 0)
-    throw shunt::invalid_problem("--target-loss",
-                                 example::quoted(text) + " is not a finite number above 0");
+  auto const value = shunt::finite_number(text);
+  refuse_if(!value || *value <= 0, "--target-loss",
+            example::quoted(text) + " is not a finite number above 0");
   return value;
 }
 
 /// "3@5,7@9": rank 3 in iteration 5 and rank 7 in iteration 9, each rank once; before this
 /// instruction of their lists.
-[[nodiscard]] inline std::vector<shunt::failure_point> parse_kills(training_setup const& setup,
-                                                                   std::string const& text,
-                                                                   std::int32_t instruction) {
+inline std::vector<shunt::failure_point> parse_kills(training_setup const& setup,
+                                                     std::string const& text,
+                                                     std::int32_t instruction) {
   std::vector<shunt::failure_point> kills;
   for (auto const item : items_of(text)) {
     auto const name = "--kill[" + std::to_string(kills.size()) + "]";
-    auto const at = item.find('@');
-    if (at == std::string_view::npos)
-      throw shunt::invalid_problem(name, example::quoted(item) + " is not rank@iteration");
+    auto const [rank, when] = halves_of(name, item, '@', "rank@iteration");
     shunt::failure_point const k{
-        parse_integer(name + " (rank)", item.substr(0, at), 0, setup.ranks - 1),
-        parse_integer(name + " (iteration)", item.substr(at + 1), 0, setup.iterations - 1),
-        instruction};
+        parse_integer(name + " (rank)", rank, 0, setup.ranks - 1),
+        parse_integer(name + " (iteration)", when, 0, setup.iterations - 1), instruction};
     for (shunt::failure_point const& other : kills)
-      if (other.rank == k.rank)
-        throw shunt::invalid_problem(name,
-                                     "names rank " + std::to_string(k.rank.value()) + " twice");
+      refuse_if(other.rank == k.rank, name,
+                "names rank " + std::to_string(k.rank.value()) + " twice");
     kills.push_back(k);
   }
   return kills;
@@ -84,7 +79,7 @@ inline void require_survivors(training_setup const& s,
   auto const state =
       shunt::shape_of(sizes_of(s.model, s.tokens), s, 1, shunt::adam::moments).experts;
   auto shards = shunt::mirrored_shards{.copies = s.copies}(state);
-  if (!shards.has_plan()) throw shunt::invalid_problem("copies", shards.reason);
+  refuse_if(!shards.has_plan(), "copies", shards.reason);
   std::map<std::int64_t, std::vector<shunt::rank_id>> of_iteration;
   for (auto const& k : kills) of_iteration[k.iteration].push_back(k.rank);
   std::vector<shunt::rank_id> dead;
@@ -93,16 +88,14 @@ inline void require_survivors(training_setup const& s,
     dead.insert(dead.end(), ranks.begin(), ranks.end());
     std::sort(dead.begin(), dead.end());
     auto const live = s.ranks - static_cast<std::int32_t>(dead.size());
-    if (live == 0) throw shunt::invalid_problem("--kill", "leaves no rank" + when);
+    refuse_if(live == 0, "--kill", "leaves no rank" + when);
     auto restored = shunt::restore_shards{.map = shards.plan}({.state = state, .dead = dead});
-    if (!restored.has_plan())
-      throw shunt::invalid_problem("--kill", "loses shards" + when + ", in each of " +
-                                                 std::to_string(s.model.layers) +
-                                                 " layers: " + std::string(restored.reason));
-    if (live * s.slots_per_rank < s.model.experts)
-      throw shunt::invalid_problem("--kill", "leaves " + std::to_string(live * s.slots_per_rank) +
-                                                 " slots for " + std::to_string(s.model.experts) +
-                                                 " experts" + when);
+    refuse_if(!restored.has_plan(), "--kill",
+              "loses shards" + when + ", in each of " + std::to_string(s.model.layers) +
+                  " layers: " + std::string(restored.reason));
+    refuse_if(live * s.slots_per_rank < s.model.experts, "--kill",
+              "leaves " + std::to_string(live * s.slots_per_rank) + " slots for " +
+                  std::to_string(s.model.experts) + " experts" + when);
     shards.plan = std::move(restored.plan.map);
   }
 }
@@ -110,17 +103,16 @@ inline void require_survivors(training_setup const& s,
 /// Throws invalid_problem where the options are not those of a comparison of systems.
 inline void require_comparable(options const& o) {
   std::string const asks = o.target_loss ? "--target-loss" : "--seeds";
-  if (o.engine == "gloo")
-    throw shunt::invalid_problem(asks, "needs all ranks in one process: not --engine gloo");
-  if (!o.failures.empty())
-    throw shunt::invalid_problem(asks, "compares runs that lose no rank: not with --kill");
-  if (o.setup.seed >
-      std::numeric_limits<std::uint64_t>::max() - static_cast<std::uint64_t>(o.seeds))
-    throw shunt::invalid_problem("--seed", "is too large for " + std::to_string(o.seeds) +
-                                               " seeds, is " + std::to_string(o.setup.seed));
+  refuse_if(o.engine == "gloo", asks, "needs all ranks in one process: not --engine gloo");
+  refuse_if(!o.failures.empty(), asks, "compares runs that lose no rank: not with --kill");
+  refuse_if(o.setup.seed >
+                std::numeric_limits<std::uint64_t>::max() - static_cast<std::uint64_t>(o.seeds),
+            "--seed",
+            "is too large for " + std::to_string(o.seeds) + " seeds, is " +
+                std::to_string(o.setup.seed));
 }
 
-[[nodiscard]] inline std::vector<std::string> parse_policies(std::string const& text) {
+inline std::vector<std::string> parse_policies(std::string const& text) {
   std::vector<std::string> names;
   std::string_view const all = text == "both" ? std::string_view("swift_moe,uniform") : text;
   auto const items = items_of(all);
@@ -129,7 +121,7 @@ inline void require_comparable(options const& o) {
         items.size() == 1 ? "--policy" : "--policy[" + std::to_string(names.size()) + "]", item);
     names.emplace_back(item);
   }
-  if (names.empty()) throw shunt::invalid_problem("--policy", "is empty");
+  refuse_if(names.empty(), "--policy", "is empty");
   return names;
 }
 

@@ -32,7 +32,7 @@ struct hottest_expert {
   std::int32_t layer = 0, expert = 0;
   double share = 0;
 };
-[[nodiscard]] inline hottest_expert hottest(training_setup const& s, iteration_record const& r) {
+inline hottest_expert hottest(training_setup const& s, iteration_record const& r) {
   auto const at = std::max_element(r.loads.begin(), r.loads.end());
   auto const place = static_cast<std::int32_t>(at - r.loads.begin());
   return {place / s.model.experts, place % s.model.experts,
@@ -40,20 +40,19 @@ struct hottest_expert {
 }
 
 /// Dropped tokens of all layers over all tokens of all layers.
-[[nodiscard]] inline double dropped_share(training_setup const& s, iteration_record const& r) {
+inline double dropped_share(training_setup const& s, iteration_record const& r) {
   auto const sum = std::accumulate(r.dropped.begin(), r.dropped.end(), std::int64_t{0});
   return static_cast<double>(sum) / static_cast<double>(s.all_tokens() * s.model.layers);
 }
 /// The mean of the same from iteration `from` on.
-[[nodiscard]] inline double dropped_share(training_setup const& s, policy_run const& run,
-                                          std::size_t from) {
+inline double dropped_share(training_setup const& s, policy_run const& run, std::size_t from) {
   double sum = 0;
   for (std::size_t t = from; t < run.records.size(); ++t) sum += dropped_share(s, run.records[t]);
   return run.records.size() > from ? sum / static_cast<double>(run.records.size() - from) : 0;
 }
 
 /// The mean of the fullest rank's tokens over a rank's, from iteration `from` on.
-[[nodiscard]] inline double mean_balance(policy_run const& run, std::size_t from) {
+inline double mean_balance(policy_run const& run, std::size_t from) {
   double sum = 0;
   for (std::size_t t = from; t < run.records.size(); ++t) sum += shunt::balance(run.records[t]);
   return run.records.size() > from ? sum / static_cast<double>(run.records.size() - from) : 0;
@@ -61,8 +60,7 @@ struct hottest_expert {
 
 /// The first iteration in which some expert of every layer has at least twice the mean load: from
 /// then on routing counts as skewed. Nothing where it never is.
-[[nodiscard]] inline std::optional<std::size_t> skewed_from(training_setup const& s,
-                                                            policy_run const& run) {
+inline std::optional<std::size_t> skewed_from(training_setup const& s, policy_run const& run) {
   for (std::size_t t = 0; t < run.records.size(); ++t) {
     bool skewed = true;
     for (std::int32_t l = 0; l < s.model.layers; ++l) {
@@ -77,7 +75,7 @@ struct hottest_expert {
 
 /// Entry t is the mean loss of the last `smoothing_window` iterations up to t, of fewer at the
 /// start.
-[[nodiscard]] inline std::vector<double> smoothed_losses(policy_run const& run) {
+inline std::vector<double> smoothed_losses(policy_run const& run) {
   std::vector<double> means;
   for (std::size_t t = 0; t < run.records.size(); ++t) {
     std::size_t const first =
@@ -91,8 +89,7 @@ struct hottest_expert {
 
 /// How many iterations a run needs until its smoothed loss is at most `target`; nothing where it
 /// never is.
-[[nodiscard]] inline std::optional<std::size_t> iterations_to(policy_run const& run,
-                                                              double target) {
+inline std::optional<std::size_t> iterations_to(policy_run const& run, double target) {
   auto const means = smoothed_losses(run);
   auto const at =
       std::find_if(means.begin(), means.end(), [&](double mean) { return mean <= target; });
@@ -101,8 +98,7 @@ struct hottest_expert {
 }
 
 /// Bytes of a phase, summed over a run.
-[[nodiscard]] inline phase_bytes total(policy_run const& run,
-                                       phase_bytes iteration_record::* phase) {
+inline phase_bytes total(policy_run const& run, phase_bytes iteration_record::* phase) {
   phase_bytes sum;
   for (auto const& r : run.records) {
     auto const& one = r.*phase;
@@ -117,14 +113,14 @@ struct hottest_expert {
 
 /// Do both phases move the bytes of their formulas in every iteration, and fewer when
 /// de-duplicated?
-[[nodiscard]] inline bool bytes_hold(policy_run const& run) {
+inline bool bytes_hold(policy_run const& run) {
   return std::all_of(run.records.begin(), run.records.end(), [](iteration_record const& r) {
     return r.gradients.holds() && r.weights.holds();
   });
 }
 
 /// Has a run dropped a token in any iteration? Then its bits depend on where experts were.
-[[nodiscard]] inline bool drops_tokens(policy_run const& run) {
+inline bool drops_tokens(policy_run const& run) {
   return std::any_of(run.records.begin(), run.records.end(), [](iteration_record const& r) {
     return std::any_of(r.dropped.begin(), r.dropped.end(),
                        [](std::int64_t tokens) { return tokens > 0; });
@@ -133,8 +129,7 @@ struct hottest_expert {
 
 /// Where two runs differ, in words: the first iteration whose losses aren't the same bits, or the
 /// first parameter at the end that isn't. Nothing where they are equal.
-[[nodiscard]] inline std::optional<std::string> difference(policy_run const& a,
-                                                           policy_run const& b) {
+inline std::optional<std::string> difference(policy_run const& a, policy_run const& b) {
   auto const what = [&](char const* kind, std::size_t at) {
     return "differ: " + std::string(kind) + " " + std::to_string(at) + " of " + a.name + " and " +
            b.name;
@@ -155,8 +150,7 @@ struct loss_difference {
   std::size_t iteration = 0;
   double relative = 0;
 };
-[[nodiscard]] inline loss_difference largest_difference(policy_run const& found,
-                                                        policy_run const& expected) {
+inline loss_difference largest_difference(policy_run const& found, policy_run const& expected) {
   loss_difference worst;
   for (std::size_t t = 0; t < std::min(found.records.size(), expected.records.size()); ++t) {
     double const d = std::abs(found.records[t].loss / expected.records[t].loss - 1);

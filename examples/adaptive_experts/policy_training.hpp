@@ -56,9 +56,8 @@ void train(moe_training<Executor, Work>& training, std::int64_t iterations,
 /// Trains under a policy, all ranks in this process. `for_work` is what the work asks for beyond
 /// what moe_work does.
 template <class Work = moe_work, class Executor, class... ForWork>
-[[nodiscard]] policy_run train_here(training_setup const& setup, std::string const& name,
-                                    text_bytes const& text, Executor executor, listener const& say,
-                                    ForWork&... for_work) {
+policy_run train_here(training_setup const& setup, std::string const& name, text_bytes const& text,
+                      Executor executor, listener const& say, ForWork&... for_work) {
   policy_run run{.name = name};
   auto const failures = executor.failures;
   auto const start = std::chrono::steady_clock::now();
@@ -78,9 +77,8 @@ template <class Work = moe_work, class Executor, class... ForWork>
 }
 
 /// The same on one thread.
-[[nodiscard]] policy_run train_inline(training_setup const& setup, std::string const& name,
-                                      text_bytes const& text,
-                                      std::vector<shunt::failure_point> failures = {},
-                                      listener const& say = {});
+policy_run train_inline(training_setup const& setup, std::string const& name,
+                        text_bytes const& text, std::vector<shunt::failure_point> failures = {},
+                        listener const& say = {});
 
 }  // namespace example

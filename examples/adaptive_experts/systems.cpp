@@ -3,9 +3,20 @@
 #include <limits>
 
 #include "policy_training.hpp"
-#include "text_table.hpp"
+#include "report.hpp"
 
 namespace example {
+
+std::string text_of(spread const& s, int digits) {
+  if (s.count == 0) return "-";
+  return shunt::decimal(s.median, digits) + " (" + shunt::decimal(s.least, digits) + " to " +
+         shunt::decimal(s.most, digits) + ")";
+}
+
+nlohmann::ordered_json json_of(spread const& s) {
+  if (s.count == 0) return nullptr;
+  return {{"median", s.median}, {"min", s.least}, {"max", s.most}, {"runs", s.count}};
+}
 
 shunt::moe_time_model time_model_of(training_setup const& s, claimed_model const& m) {
   return shunt::calibrated({.ranks = static_cast<double>(s.ranks),
@@ -138,9 +149,9 @@ void system_table::print(std::ostream& out) const {
            "minutes by the formula"});
   for (std::size_t i = 0; i < systems_.size(); ++i)
     all.row({systems_[i], std::string(to_string(state_of(systems_[i]))),
-             over_seeds(i, percent_dropped).text(1),
-             reached_by(i) + over_seeds(i, iterations).text(0), over_seeds(i, minutes).text(3),
-             over_seeds(i, formula_minutes).text(3)});
+             text_of(over_seeds(i, percent_dropped), 1),
+             reached_by(i) + text_of(over_seeds(i, iterations), 0),
+             text_of(over_seeds(i, minutes), 3), text_of(over_seeds(i, formula_minutes), 3)});
   text_table split;
   split.row({"", "compute", "exchange", "gradient", "weights", "migrate", "total",
              "by the formula: gradient", "weights", "total"});
@@ -154,7 +165,7 @@ void system_table::print(std::ostream& out) const {
   for (std::size_t i = 0; i < systems_.size(); ++i) {
     if (systems_[i] == "deepspeed")
       out << "deepspeed: with the room of slots for all sources it would drop "
-          << over_seeds(i, [](auto const& f) { return std::optional(100 * f.pooled); }).text(1)
+          << text_of(over_seeds(i, [](auto const& f) { return std::optional(100 * f.pooled); }), 1)
           << " %\n";
     if (state_of(systems_[i]) != shunt::optimizer_place::tied) continue;
     out << systems_[i] << ": ";
@@ -189,15 +200,15 @@ nlohmann::ordered_json system_table::json() const {
   for (std::size_t i = 0; i < systems_.size(); ++i) {
     nlohmann::ordered_json one{{"system", systems_[i]},
                                {"optimizer", to_string(state_of(systems_[i]))},
-                               {"dropped_percent", over_seeds(i, percent_dropped).json()},
-                               {"iterations", over_seeds(i, iterations).json()},
-                               {"minutes", over_seeds(i, minutes).json()},
-                               {"minutes_by_formula", over_seeds(i, formula_minutes).json()}};
+                               {"dropped_percent", json_of(over_seeds(i, percent_dropped))},
+                               {"iterations", json_of(over_seeds(i, iterations))},
+                               {"minutes", json_of(over_seeds(i, minutes))},
+                               {"minutes_by_formula", json_of(over_seeds(i, formula_minutes))}};
     if (systems_[i] == "deepspeed")
       one["dropped_percent_pooled"] =
-          over_seeds(i, [](auto const& f) { return std::optional(100 * f.pooled); }).json();
+          json_of(over_seeds(i, [](auto const& f) { return std::optional(100 * f.pooled); }));
     nlohmann::ordered_json seconds;
-    for (auto const& [name, of_part] : parts()) seconds[name] = over_seeds(i, of_part).json();
+    for (auto const& [name, of_part] : parts()) seconds[name] = json_of(over_seeds(i, of_part));
     one["seconds_per_iteration"] = std::move(seconds);
     auto const experts = over_seeds(i, received);
     bool const tied = state_of(systems_[i]) == shunt::optimizer_place::tied;
@@ -206,10 +217,10 @@ nlohmann::ordered_json system_table::json() const {
     one["second_copy_bytes"] = tied ? model_.second_copy_bytes(experts.most) : 0;
     if (i > 0)
       one["reductions_percent"] = {{"of", systems_[0]},
-                                   {"iterations", reduction(i, iterations).json()},
-                                   {"drops", reduction(i, percent_dropped).json()},
-                                   {"time", reduction(i, minutes).json()},
-                                   {"time_by_formula", reduction(i, formula_minutes).json()}};
+                                   {"iterations", json_of(reduction(i, iterations))},
+                                   {"drops", json_of(reduction(i, percent_dropped))},
+                                   {"time", json_of(reduction(i, minutes))},
+                                   {"time_by_formula", json_of(reduction(i, formula_minutes))}};
     all["systems"].push_back(std::move(one));
   }
   return all;
@@ -249,10 +260,10 @@ void system_table::print_reductions(std::ostream& out,
   if (!published.empty()) head.insert(head.end(), {"iterations", "drops", "time"});
   table.row(head);
   for (std::size_t i = 1; i < systems_.size(); ++i) {
-    std::vector<std::string> cells{"than " + systems_[i], reduction(i, iterations).text(1),
-                                   reduction(i, percent_dropped).text(1),
-                                   reduction(i, minutes).text(1),
-                                   reduction(i, formula_minutes).text(1)};
+    std::vector<std::string> cells{"than " + systems_[i], text_of(reduction(i, iterations), 1),
+                                   text_of(reduction(i, percent_dropped), 1),
+                                   text_of(reduction(i, minutes), 1),
+                                   text_of(reduction(i, formula_minutes), 1)};
     for (auto const& p : published)
       if (p.against == systems_[i])
         cells.insert(cells.end(), {fixed(p.iterations, 1), fixed(p.drops, 0), fixed(p.time, 1)});

@@ -19,13 +19,7 @@
 #include <vector>
 
 #include "outcome.hpp"
-#include "shunt/io/chart.hpp"
-#include "shunt/io/drawing.hpp"
-#include "shunt/measure/imbalance.hpp"
-#include "shunt/measure/moe_time.hpp"
-#include "shunt/measure/replay.hpp"
-#include "shunt/measure/symi_costs.hpp"
-#include "shunt/solve/experts/uniform.hpp"
+#include "shunt/shunt.hpp"
 #include "text.hpp"
 #include "training.hpp"
 
@@ -41,16 +35,14 @@ struct claimed_model {
   shunt::moe_calibration calibration{};
 };
 
-[[nodiscard]] shunt::moe_time_model time_model_of(training_setup const& s,
-                                                  claimed_model const& m = {});
+shunt::moe_time_model time_model_of(training_setup const& s, claimed_model const& m = {});
 
 /// Where a system keeps the optimizer's state of experts.
-[[nodiscard]] shunt::optimizer_place state_of(std::string_view system);
+shunt::optimizer_place state_of(std::string_view system);
 
 /// What a layer did in an iteration, with the claimed model's tokens in place of the run's.
-[[nodiscard]] shunt::moe_layer_work layer_work(training_setup const& s, iteration_record const& r,
-                                               std::string_view system, std::size_t layer,
-                                               double tokens);
+shunt::moe_layer_work layer_work(training_setup const& s, iteration_record const& r,
+                                 std::string_view system, std::size_t layer, double tokens);
 
 /// A run of a system with one seed.
 struct system_run {
@@ -59,7 +51,7 @@ struct system_run {
   std::vector<iteration_record> records{};
   double tied_state = 0;
 
-  [[nodiscard]] policy_run as_policy_run() const { return {.name = system, .records = records}; }
+  policy_run as_policy_run() const { return {.name = system, .records = records}; }
 };
 
 /// What a run came to.
@@ -73,7 +65,7 @@ struct system_figures {
   /// Model minutes so far and smoothed loss after each iteration.
   std::vector<std::pair<double, double>> curve{};
 
-  [[nodiscard]] std::optional<double> minutes(bool by_formula) const {
+  std::optional<double> minutes(bool by_formula) const {
     if (!iterations) return std::nullopt;
     return static_cast<double>(*iterations) / 60 *
            (by_formula ? seconds.total_by_formula() : seconds.total());
@@ -81,35 +73,15 @@ struct system_figures {
 };
 
 /// Tokens that would drop if slots, not sources, had the room.
-[[nodiscard]] double pooled_share(training_setup const& s, system_run const& run);
+double pooled_share(training_setup const& s, system_run const& run);
 
-[[nodiscard]] system_figures figures_of(training_setup const& s, system_run const& run,
-                                        double target, shunt::moe_time_model const& model,
-                                        double tokens);
+system_figures figures_of(training_setup const& s, system_run const& run, double target,
+                          shunt::moe_time_model const& model, double tokens);
 
-/// Median, least and most of some numbers.
-struct spread {
-  double median = 0, least = 0, most = 0;
-  std::size_t count = 0;
-
-  explicit spread(std::vector<double> values) : count(values.size()) {
-    if (values.empty()) return;
-    std::sort(values.begin(), values.end());
-    auto const half = values.size() / 2;
-    median = values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-    least = values.front();
-    most = values.back();
-  }
-  [[nodiscard]] std::string text(int digits) const {
-    if (count == 0) return "-";
-    return shunt::decimal(median, digits) + " (" + shunt::decimal(least, digits) + " to " +
-           shunt::decimal(most, digits) + ")";
-  }
-  [[nodiscard]] nlohmann::ordered_json json() const {
-    if (count == 0) return nullptr;
-    return {{"median", median}, {"min", least}, {"max", most}, {"runs", count}};
-  }
-};
+using shunt::spread;
+/// "2.0 (1.0 to 3.0)"
+std::string text_of(spread const& s, int digits);
+nlohmann::ordered_json json_of(spread const& s);
 
 /// By how much a paper's system has less than another, in percent.
 struct published_reduction {
@@ -118,7 +90,7 @@ struct published_reduction {
 };
 
 /// The least loss that a run has, smoothed.
-[[nodiscard]] double reached(system_run const& run);
+double reached(system_run const& run);
 
 /// All systems over all seeds.
 class system_table {
@@ -129,14 +101,14 @@ class system_table {
                std::vector<system_run> const& runs, std::optional<double> target,
                claimed_model const& claimed = {});
 
-  [[nodiscard]] double target() const { return target_; }
-  [[nodiscard]] system_figures const& figures(std::size_t system, std::size_t seed) const {
+  double target() const { return target_; }
+  system_figures const& figures(std::size_t system, std::size_t seed) const {
     return figures_[system][seed];
   }
 
   /// Of one system over the seeds: what `of(figures)` gives, an optional number.
   template <class Of>
-  [[nodiscard]] spread over_seeds(std::size_t system, Of const& of) const {
+  spread over_seeds(std::size_t system, Of const& of) const {
     std::vector<double> values;
     for (auto const& f : figures_[system])
       if (std::optional<double> const value = of(f)) values.push_back(*value);
@@ -144,7 +116,7 @@ class system_table {
   }
   /// By how much the first system has less than another, seed by seed: 1 - a / b.
   template <class Of>
-  [[nodiscard]] spread reduction(std::size_t against, Of const& of) const {
+  spread reduction(std::size_t against, Of const& of) const {
     std::vector<double> values;
     for (std::size_t k = 0; k < figures_[against].size(); ++k) {
       std::optional<double> const a = of(figures_[0][k]), b = of(figures_[against][k]);
@@ -159,8 +131,8 @@ class system_table {
                         std::span<published_reduction const> published = {}) const;
   /// A line a system: its median loss over the seeds by its median model time, the last quarter of
   /// the way down to the target and beyond; and the target.
-  [[nodiscard]] shunt::line_chart loss_over_time() const;
-  [[nodiscard]] nlohmann::ordered_json json() const;
+  shunt::line_chart loss_over_time() const;
+  nlohmann::ordered_json json() const;
 
   static std::optional<double> percent_dropped(system_figures const& f) { return 100 * f.dropped; }
   static std::optional<double> iterations(system_figures const& f) {
@@ -172,8 +144,8 @@ class system_table {
 
  private:
   using part = std::function<std::optional<double>(system_figures const&)>;
-  [[nodiscard]] static std::vector<std::pair<std::string, part>> parts();
-  [[nodiscard]] std::string reached_by(std::size_t system) const;
+  static std::vector<std::pair<std::string, part>> parts();
+  std::string reached_by(std::size_t system) const;
 
   std::vector<std::string> systems_;
   claimed_model claimed_;
@@ -186,16 +158,15 @@ class system_table {
 };
 
 /// The line of a run that has ended.
-[[nodiscard]] std::string described(training_setup const& s, system_run const& run);
+std::string described(training_setup const& s, system_run const& run);
 
 /// Trains every system with every seed, several at a time. `train(setup, system)` trains one, and
 /// is called from several threads; `say(run)` hears of each run, in order.
 /// Throws what `train` throws, of the first run in order.
 template <class Train, class Say>
-[[nodiscard]] std::vector<system_run> train_systems(training_setup const& setup,
-                                                    std::vector<std::string> const& systems,
-                                                    std::int32_t seeds, std::size_t threads,
-                                                    Train const& train, Say const& say) {
+std::vector<system_run> train_systems(training_setup const& setup,
+                                      std::vector<std::string> const& systems, std::int32_t seeds,
+                                      std::size_t threads, Train const& train, Say const& say) {
   auto const count = systems.size() * static_cast<std::size_t>(seeds);
   std::vector<std::promise<system_run>> done(count);
   std::atomic<std::size_t> next = 0;
@@ -223,8 +194,9 @@ template <class Train, class Say>
 }
 
 /// The same on the host: a run takes a thread, and there are as many as the machine has.
-[[nodiscard]] std::vector<system_run> train_on_host(
-    training_setup const& setup, std::vector<std::string> const& systems, std::int32_t seeds,
-    text_bytes const& text, std::function<void(system_run const&)> const& say);
+std::vector<system_run> train_on_host(training_setup const& setup,
+                                      std::vector<std::string> const& systems, std::int32_t seeds,
+                                      text_bytes const& text,
+                                      std::function<void(system_run const&)> const& say);
 
 }  // namespace example

@@ -1,5 +1,8 @@
 #include "training.hpp"
 
+#include "policy_training.hpp"
+#include "shunt/execute/inline_executor.hpp"
+
 template class shunt::moe_work<example::expert_language_model>;
 
 namespace example {
@@ -16,12 +19,10 @@ expert_language_model model_of(training_setup const& s, text_bytes const& text) 
 void validate(training_setup const& s) {
   auto const within = [](char const* field, std::int64_t value, std::int64_t least,
                          std::int64_t most) {
-    if (value < least)
-      throw shunt::invalid_problem(field, "must be at least " + std::to_string(least) + ", is " +
-                                              std::to_string(value));
-    if (value > most)
-      throw shunt::invalid_problem(field, "must be at most " + std::to_string(most) + ", is " +
-                                              std::to_string(value));
+    refuse_if(value < least, field,
+              "must be at least " + std::to_string(least) + ", is " + std::to_string(value));
+    refuse_if(value > most, field,
+              "must be at most " + std::to_string(most) + ", is " + std::to_string(value));
   };
   within("context", s.model.context, 1, 256);
   within("embedding", s.model.embedding, 1, 256);
@@ -34,9 +35,9 @@ void validate(training_setup const& s) {
   within("tokens", s.tokens, 1, 65536);
   within("iterations", s.iterations, 1, 1'000'000);
   within("copies", s.copies, 1, s.ranks);
-  if (s.slots() < s.model.experts)
-    throw shunt::invalid_problem("slots", std::to_string(s.slots()) + " slots for " +
-                                              std::to_string(s.model.experts) + " experts");
+  refuse_if(s.slots() < s.model.experts, "slots",
+            std::to_string(s.slots()) + " slots for " + std::to_string(s.model.experts) +
+                " experts");
 }
 
 policy flexmoe_each(training_setup const& s, std::int64_t interval) {
@@ -49,9 +50,8 @@ void require_policy(std::string const& field, std::string_view name) {
     if (p.name == name) return;
     all += std::string(p.name) + ", ";
   }
-  if (!flexmoe_interval(field, name))
-    throw shunt::invalid_problem(field, quoted(name) + " is not one of " + all +
-                                            "flexmoe-ITERATIONS, both");
+  refuse_if(!flexmoe_interval(field, name), field,
+            quoted(name) + " is not one of " + all + "flexmoe-ITERATIONS, both");
 }
 
 policy policy_of(training_setup const& s, std::string_view name) {
@@ -65,6 +65,13 @@ training_setup setup_for(training_setup s, std::string_view name) {
   if (name == "deepspeed" && s.capacity)
     s.sources = shunt::source_capacity{.factor = *s.capacity, .seed = s.seed};
   return s;
+}
+
+policy_run train_inline(training_setup const& setup, std::string const& name,
+                        text_bytes const& text, std::vector<shunt::failure_point> failures,
+                        listener const& say) {
+  return train_here(setup, name, text, shunt::inline_executor{.failures = std::move(failures)},
+                    say);
 }
 
 }  // namespace example

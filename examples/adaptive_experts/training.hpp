@@ -55,10 +55,10 @@ struct training_setup : shunt::moe_training {
   shunt::adam optimizer{.rate = 5e-3F};
 };
 
-[[nodiscard]] std::size_t parameter_count(training_setup const& s);
+std::size_t parameter_count(training_setup const& s);
 
 /// Throws invalid_problem where the text is shorter than a window.
-[[nodiscard]] expert_language_model model_of(training_setup const& s, text_bytes const& text);
+expert_language_model model_of(training_setup const& s, text_bytes const& text);
 
 /// Throws invalid_problem, naming the field, where a size is out of bounds or there are fewer slots
 /// than experts.
@@ -99,7 +99,7 @@ struct named_policy {
   policy (*of)(training_setup const&);
 };
 template <class Solver>
-[[nodiscard]] policy solver_as_policy(training_setup const&) {
+policy solver_as_policy(training_setup const&) {
   return Solver{};
 }
 inline constexpr std::array policies{
@@ -115,15 +115,15 @@ inline constexpr std::array policies{
 
 /// FlexMoE in every so many iterations: expands, shrinks and migrates until nothing gains, as far
 /// as every slot may change once.
-[[nodiscard]] policy flexmoe_each(training_setup const& s, std::int64_t interval);
+policy flexmoe_each(training_setup const& s, std::int64_t interval);
 
 /// Throws invalid_problem, which names `field`, where there is no policy of this name.
 void require_policy(std::string const& field, std::string_view name);
 
-[[nodiscard]] policy policy_of(training_setup const& s, std::string_view name);
+policy policy_of(training_setup const& s, std::string_view name);
 
 /// A set-up as a policy has it: under deepspeed sources have the room, not slots.
-[[nodiscard]] training_setup setup_for(training_setup s, std::string_view name);
+training_setup setup_for(training_setup s, std::string_view name);
 
 /// A training with all that it needs but the text, iteration by iteration. Work: moe_work, or one
 /// that does the same on a device; `for_work` is what it asks for beyond what moe_work does.

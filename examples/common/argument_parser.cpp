@@ -1,4 +1,4 @@
-#include "argument_parser.hpp"
+#include "cli.hpp"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -107,6 +107,12 @@ argument* argument_parser::add_option_function(std::string const& names,
 
 void argument_parser::capture_defaults() {
   parser_->app.option_defaults()->always_capture_default();
+}
+std::string argument_parser::group(std::string const& heading) {
+  auto* const defaults = parser_->app.option_defaults();
+  auto before = defaults->get_group();
+  defaults->group(heading);
+  return before;
 }
 void argument_parser::footer(std::string const& text) { parser_->app.footer(text); }
 

@@ -2,6 +2,31 @@
 
 namespace example {
 
+void forward(block_parameters<float const> const& p, block_stash<float>& stash,
+             matrix_in<float> y) {
+  stash.hidden.noalias() = stash.x * p.w1;
+  stash.hidden.rowwise() += p.b1.row(0);
+  stash.hidden = stash.hidden.cwiseMax(0.0F);
+  y.noalias() = stash.hidden * p.w2;
+  y.rowwise() += p.b2.row(0);
+  y += stash.x;
+}
+
+void backward_input(block_parameters<float const> const& p, block_stash<float>& stash,
+                    matrix_in<float> x_slope) {
+  stash.hidden_slope.noalias() = stash.y_slope * p.w2.transpose();
+  stash.hidden_slope.array() *= (stash.hidden.array() > 0.0F).cast<float>();
+  x_slope.noalias() = stash.hidden_slope * p.w1.transpose();
+  x_slope += stash.y_slope;
+}
+
+void backward_weight(block_stash<float const> const& stash, block_parameters<float>& gradient) {
+  gradient.w1.noalias() = stash.x.transpose() * stash.hidden_slope;
+  gradient.b1 = stash.hidden_slope.colwise().sum();
+  gradient.w2.noalias() = stash.hidden.transpose() * stash.y_slope;
+  gradient.b2 = stash.y_slope.colwise().sum();
+}
+
 std::size_t language_model::parameters(shunt::stage_id s) const {
   span_splitter<float> count;
   parameters_of<float>(*this, s, count);
@@ -43,27 +68,24 @@ void language_model::initialise(shunt::stage_id s, std::uint64_t seed,
   if (p.out) draw(p.out->projection, 1.0 / width);
 }
 
-double language_model::forward(shunt::stage_id s, std::span<float const> parameters,
-                               sampler const& text, std::int64_t iteration, std::int64_t microbatch,
-                               std::span<float const> from, std::span<float> stash,
-                               std::span<float> to) const {
-  span_splitter<float const> deal(parameters);
-  parameters_of<float const> const p(*this, s, deal);
-  span_splitter<float> deal_stash(stash);
-  stash_of<float> kept(*this, s, deal_stash);
+double language_model::forward(shunt::forward_pass const& a, sampler const& text) const {
+  span_splitter<float const> deal(a.parameters);
+  parameters_of<float const> const p(*this, a.stage, deal);
+  span_splitter<float> deal_stash(a.stash);
+  stash_of<float> kept(*this, a.stage, deal_stash);
   if (kept.in) {
     for (std::int64_t row = 0; row < batch; ++row) {
-      auto const* const window = text(iteration, microbatch, row);
+      auto const* const window = text(a.iteration, a.microbatch, row);
       for (std::int64_t at = 0; at < context; ++at)
         kept.in->embedded.block(row, at * embedding, 1, embedding) = p.in->table.row(window[at]);
     }
     kept.block.x.noalias() = kept.in->embedded * p.in->projection;
     kept.block.x.rowwise() += p.in->bias.row(0);
   } else {
-    kept.block.x = matrix_in<float const>(from.data(), batch, width);
+    kept.block.x = matrix_in<float const>(a.input.data(), batch, width);
   }
   if (!kept.out) {
-    example::forward(p.block, kept.block, matrix_in<float>(to.data(), batch, width));
+    example::forward(p.block, kept.block, matrix_in<float>(a.output.data(), batch, width));
     return 0;
   }
   example::forward(p.block, kept.block, kept.out->y);
@@ -72,43 +94,41 @@ double language_model::forward(shunt::stage_id s, std::span<float const> paramet
   double loss = 0;
   for (std::int64_t row = 0; row < batch; ++row)
     loss += cross_entropy(kept.out->logit_slope.row(row).data(),
-                          text(iteration, microbatch, row)[context]);
+                          text(a.iteration, a.microbatch, row)[context]);
   return loss / batch;
 }
 
-void language_model::backward_input(shunt::stage_id s, std::span<float const> parameters,
-                                    std::span<float const> to_slope, std::span<float> stash,
-                                    std::span<float> from_slope) const {
-  span_splitter<float const> deal(parameters);
-  parameters_of<float const> const p(*this, s, deal);
-  span_splitter<float> deal_stash(stash);
-  stash_of<float> kept(*this, s, deal_stash);
+void language_model::backward_input(shunt::backward_input_pass const& a) const {
+  span_splitter<float const> deal(a.parameters);
+  parameters_of<float const> const p(*this, a.stage, deal);
+  span_splitter<float> deal_stash(a.stash);
+  stash_of<float> kept(*this, a.stage, deal_stash);
   if (kept.out)
     kept.block.y_slope.noalias() = kept.out->logit_slope * p.out->projection.transpose();
   else
-    kept.block.y_slope = matrix_in<float const>(to_slope.data(), batch, width);
+    kept.block.y_slope = matrix_in<float const>(a.output_gradient.data(), batch, width);
   if (kept.in) {
     example::backward_input(p.block, kept.block, kept.in->x_slope);
     kept.in->embedded_slope.noalias() = kept.in->x_slope * p.in->projection.transpose();
   } else {
-    example::backward_input(p.block, kept.block, matrix_in<float>(from_slope.data(), batch, width));
+    example::backward_input(p.block, kept.block,
+                            matrix_in<float>(a.input_gradient.data(), batch, width));
   }
 }
 
-void language_model::backward_weight(shunt::stage_id s, sampler const& text, std::int64_t iteration,
-                                     std::int64_t microbatch, std::span<float const> stash,
-                                     std::span<float> gradient) const {
-  span_splitter<float const> deal_stash(stash);
-  stash_of<float const> const kept(*this, s, deal_stash);
-  span_splitter<float> deal(gradient);
-  parameters_of<float> g(*this, s, deal);
+void language_model::backward_weight(shunt::backward_weight_pass const& a,
+                                     sampler const& text) const {
+  span_splitter<float const> deal_stash(a.stash);
+  stash_of<float const> const kept(*this, a.stage, deal_stash);
+  span_splitter<float> deal(a.gradient);
+  parameters_of<float> g(*this, a.stage, deal);
   example::backward_weight(kept.block, g.block);
   if (kept.in) {
     g.in->projection.noalias() = kept.in->embedded.transpose() * kept.in->x_slope;
     g.in->bias = kept.in->x_slope.colwise().sum();
     g.in->table.setZero();
     for (std::int64_t row = 0; row < batch; ++row) {
-      auto const* const window = text(iteration, microbatch, row);
+      auto const* const window = text(a.iteration, a.microbatch, row);
       for (std::int64_t at = 0; at < context; ++at)
         g.in->table.row(window[at]) +=
             kept.in->embedded_slope.block(row, at * embedding, 1, embedding);
@@ -135,10 +155,8 @@ double language_model::cross_entropy(float* logits, std::uint8_t target) const {
 
 void validate(language_model const& m) {
   auto const positive = [](char const* field, std::int64_t value) {
-    if (value < 1)
-      throw shunt::invalid_problem(field, "must be at least 1, is " + std::to_string(value));
-    if (value > 1 << 16)
-      throw shunt::invalid_problem(field, "must be at most 65536, is " + std::to_string(value));
+    refuse_if(value < 1, field, "must be at least 1, is " + std::to_string(value));
+    refuse_if(value > 1 << 16, field, "must be at most 65536, is " + std::to_string(value));
   };
   positive("stages", m.stages);
   positive("context", m.context);

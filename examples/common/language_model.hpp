@@ -8,12 +8,52 @@
 #include <span>
 
 #include "matrix.hpp"
-#include "residual_block.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
+#include "shunt/train/pipeline_model.hpp"
 #include "text.hpp"
 
 namespace example {
+
+/// y = x + relu(x W1 + b1) W2 + b2 on a batch of rows: the block that every pipeline stage runs.
+/// Forward, the gradient with respect to the input and the gradient with respect to the parameters
+/// are three computations, so that a schedule can place the last one anywhere after the second.
+/// Each is about 4 * batch * width * hidden floating-point operations.
+template <class T>
+struct block_parameters {
+  matrix_in<T> w1, b1, w2, b2;  ///< width x hidden, 1 x hidden, hidden x width, 1 x width
+
+  block_parameters(span_splitter<T>& deal, std::int64_t width, std::int64_t hidden)
+      : w1(deal.matrix(width, hidden)),
+        b1(deal.matrix(1, hidden)),
+        w2(deal.matrix(hidden, width)),
+        b2(deal.matrix(1, width)) {}
+};
+
+/// What a block keeps of a micro-batch from its forward to the end of its backward_weight.
+template <class T>
+struct block_stash {
+  matrix_in<T> x, hidden;  ///< set by forward: input, relu(x W1 + b1)
+  matrix_in<T> y_slope,
+      hidden_slope;  ///< set by backward_input: gradients of the output and of x W1 + b1
+
+  block_stash(span_splitter<T>& deal, std::int64_t batch, std::int64_t width,
+              std::int64_t hidden_width)
+      : x(deal.matrix(batch, width)),
+        hidden(deal.matrix(batch, hidden_width)),
+        y_slope(deal.matrix(batch, width)),
+        hidden_slope(deal.matrix(batch, hidden_width)) {}
+};
+
+/// From stash.x to y.
+void forward(block_parameters<float const> const& p, block_stash<float>& stash, matrix_in<float> y);
+
+/// From stash.y_slope to the gradient of x.
+void backward_input(block_parameters<float const> const& p, block_stash<float>& stash,
+                    matrix_in<float> x_slope);
+
+/// From the stash alone to the gradient of the parameters.
+void backward_weight(block_stash<float const> const& stash, block_parameters<float>& gradient);
 
 /// A byte-level language model cut into pipeline stages (after Bengio et al., JMLR 2003): the last
 /// `context` bytes are embedded, the embeddings of a window joined and projected to `width`; every
@@ -34,37 +74,25 @@ struct language_model {
 
   static constexpr std::int64_t bytes = 256;  ///< the vocabulary
 
-  [[nodiscard]] bool is_first(shunt::stage_id s) const { return s == 0; }
-  [[nodiscard]] bool is_last(shunt::stage_id s) const { return s == stages - 1; }
+  bool is_first(shunt::stage_id s) const { return s == 0; }
+  bool is_last(shunt::stage_id s) const { return s == stages - 1; }
   /// Bytes of text that a sample needs: its context and the byte to predict.
-  [[nodiscard]] std::size_t window() const { return static_cast<std::size_t>(context) + 1; }
+  std::size_t window() const { return static_cast<std::size_t>(context) + 1; }
   /// Floats of the parameters of a stage, gaps for alignment included (they stay zero).
-  [[nodiscard]] std::size_t parameters(shunt::stage_id s) const;
+  std::size_t parameters(shunt::stage_id s) const;
   /// Floats of the stash of one micro-batch on a stage.
-  [[nodiscard]] std::size_t stash(shunt::stage_id s) const;
+  std::size_t stash(shunt::stage_id s) const;
   /// Floats of an activation or of its gradient.
-  [[nodiscard]] std::size_t message() const;
+  std::size_t message() const;
 
   /// Normal weights with variance 1 / inputs (a block's second matrix a tenth of that, the
   /// embedding 1), biases zero.
   void initialise(shunt::stage_id s, std::uint64_t seed, std::span<float> parameters) const;
 
-  /// `from` is the previous stage's output (not read on stage 0), `to` this stage's (not written on
-  /// the last). The answer is the micro-batch's loss on the last stage, 0 elsewhere.
-  double forward(shunt::stage_id s, std::span<float const> parameters, sampler const& text,
-                 std::int64_t iteration, std::int64_t microbatch, std::span<float const> from,
-                 std::span<float> stash, std::span<float> to) const;
-
-  /// `to_slope` is the gradient of this stage's output (not read on the last), `from_slope` that of
-  /// its input (not written on stage 0).
-  void backward_input(shunt::stage_id s, std::span<float const> parameters,
-                      std::span<float const> to_slope, std::span<float> stash,
-                      std::span<float> from_slope) const;
-
-  /// Overwrites `gradient`, laid out as the parameters are.
-  void backward_weight(shunt::stage_id s, sampler const& text, std::int64_t iteration,
-                       std::int64_t microbatch, std::span<float const> stash,
-                       std::span<float> gradient) const;
+  /// The answer is the micro-batch's loss on the last stage, 0 elsewhere.
+  double forward(shunt::forward_pass const& p, sampler const& text) const;
+  void backward_input(shunt::backward_input_pass const& p) const;
+  void backward_weight(shunt::backward_weight_pass const& p, sampler const& text) const;
 
   // --- where everything lies in the floats of parameters and stashes; nothing here reads or writes
   // them

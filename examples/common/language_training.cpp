@@ -7,15 +7,13 @@ namespace example {
 language_training const& checked(language_training const& t) {
   shunt::validate(t.settings());
   validate(t.model);
-  if (t.model.stages != t.job.stages)
-    throw shunt::invalid_problem("stages", "the model and the job differ");
+  refuse_if(t.model.stages != t.job.stages, "stages", "the model and the job differ");
   for (std::size_t n = 0; n < t.inject.size(); ++n) {
     auto const& bad = t.inject[n];
     auto const refuse = [&](char const* what, std::int64_t value, std::int64_t count) {
-      if (value < 0 || value >= count)
-        throw shunt::invalid_problem("inject-nan[" + std::to_string(n) + "]",
-                                     std::string(what) + " " + std::to_string(value) +
-                                         " is not one of 0.." + std::to_string(count - 1));
+      refuse_if(value < 0 || value >= count, "inject-nan[" + std::to_string(n) + "]",
+                std::string(what) + " " + std::to_string(value) + " is not one of 0.." +
+                    std::to_string(count - 1));
     };
     refuse("stage", bad.stage.value(), t.job.stages);
     refuse("iteration", bad.iteration, t.iterations);
@@ -41,7 +39,7 @@ shunt::stage_sizes language_model_on_text::sizes(shunt::stage_id s) const {
 }
 
 void language_model_on_text::backward_weight(shunt::backward_weight_pass const& p) const {
-  model_.backward_weight(p.stage, text_, p.iteration, p.microbatch, p.stash, p.gradient);
+  model_.backward_weight(p, text_);
   if (std::find(inject_.begin(), inject_.end(), bad_gradient{p.stage, p.iteration, p.microbatch}) !=
       inject_.end())
     p.gradient[0] = std::numeric_limits<float>::quiet_NaN();
@@ -49,6 +47,7 @@ void language_model_on_text::backward_weight(shunt::backward_weight_pass const& 
 
 language_work::language_work(language_training const& t, text_bytes const& bytes)
     : pipeline_work({checked(t), bytes}, t.settings(), t.optimizer),
+      costs_(t.job),
       unit_(t.unit),
       spent_(static_cast<std::size_t>(t.job.ranks())) {}
 
@@ -61,25 +60,10 @@ double language_work::computing_share() const {
   return largest;
 }
 
-shunt::ticks language_work::cost_of(shunt::operation const& op) const {
-  auto const& costs = training().job.costs;
-  switch (op.kind) {
-    case shunt::op_kind::forward:
-    case shunt::op_kind::redundant_forward: return costs.forward[op.stage];
-    case shunt::op_kind::backward_input: return costs.backward_input[op.stage];
-    case shunt::op_kind::backward_weight: return costs.backward_weight[op.stage];
-    case shunt::op_kind::backward:
-      return costs.backward_input[op.stage] + costs.backward_weight[op.stage];
-    case shunt::op_kind::step:
-    case shunt::op_kind::redo_step: return costs.step[op.stage];
-    default: return 0;
-  }
-}
-
 void language_work::operator()(shunt::rank_id r, shunt::task const& t) {
   auto const start = clock::now();
   pipeline_work::operator()(r, t);
-  auto const whole = cost_of(t.op) * unit_;
+  auto const whole = costs_.compute(r, t.op) * unit_;
   if (whole.count() == 0) return;
   auto& spent = spent_[r.index()][t.op.kind];
   spent.computing += clock::now() - start;

@@ -12,19 +12,19 @@
 #include <vector>
 
 #include "language_model.hpp"
+#include "model_kernels.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/operation.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/simulate/cost_model.hpp"
 #include "shunt/train/optimizer.hpp"
 #include "shunt/train/pipeline_model.hpp"
 #include "shunt/train/pipeline_run.hpp"
 #include "shunt/train/pipeline_training.hpp"
 #include "shunt/train/pipeline_work.hpp"
 #include "text.hpp"
-#include "training_notes.hpp"
 
 namespace example {
 
@@ -44,9 +44,9 @@ struct language_training {
                                          ///< computes faster waits for the rest
   shunt::element gradient_type = shunt::element::int64;
 
-  [[nodiscard]] bool validates() const { return validate || clip || !inject.empty(); }
+  bool validates() const { return validate || clip || !inject.empty(); }
   /// What the library is told.
-  [[nodiscard]] shunt::pipeline_training settings() const {
+  shunt::pipeline_training settings() const {
     return {.job = job,
             .iterations = iterations,
             .gradient_type = gradient_type,
@@ -67,18 +67,13 @@ class language_model_on_text {
   /// Throws invalid_problem where the text is too short.
   language_model_on_text(language_training const& t, text_bytes const& bytes);
 
-  [[nodiscard]] std::int32_t stages() const { return model_.stages; }
-  [[nodiscard]] shunt::stage_sizes sizes(shunt::stage_id s) const;
+  std::int32_t stages() const { return model_.stages; }
+  shunt::stage_sizes sizes(shunt::stage_id s) const;
   void initialise(shunt::stage_id s, std::span<float> parameters) const {
     model_.initialise(s, seed_, parameters);
   }
-  double forward(shunt::forward_pass const& p) const {
-    return model_.forward(p.stage, p.parameters, text_, p.iteration, p.microbatch, p.input, p.stash,
-                          p.output);
-  }
-  void backward_input(shunt::backward_input_pass const& p) const {
-    model_.backward_input(p.stage, p.parameters, p.output_gradient, p.stash, p.input_gradient);
-  }
+  double forward(shunt::forward_pass const& p) const { return model_.forward(p, text_); }
+  void backward_input(shunt::backward_input_pass const& p) const { model_.backward_input(p); }
   void backward_weight(shunt::backward_weight_pass const& p) const;
 
  private:
@@ -101,14 +96,14 @@ class language_work : public shunt::pipeline_work<language_model_on_text> {
 
   using shunt::pipeline_work<language_model_on_text>::parameters;
   /// The parameters of a worker.
-  [[nodiscard]] std::span<float const> parameters(shunt::rank_id r) {
+  std::span<float const> parameters(shunt::rank_id r) {
     return parameters(r, training().job.worker_of(r).stage);
   }
 
   void operator()(shunt::rank_id r, shunt::task const& t);
   /// Real computation over the time that operations are to take, of the worker and kind of
   /// operation where it is largest, over everything run so far; 0 where operations don't wait.
-  [[nodiscard]] double computing_share() const;
+  double computing_share() const;
 
  private:
   using clock = std::chrono::steady_clock;
@@ -116,8 +111,7 @@ class language_work : public shunt::pipeline_work<language_model_on_text> {
     std::chrono::nanoseconds computing{0}, whole{0};
   };
 
-  [[nodiscard]] shunt::ticks cost_of(shunt::operation const& op) const;
-
+  shunt::job_costs costs_;
   std::chrono::nanoseconds unit_;
   std::vector<std::map<shunt::op_kind, time_spent>> spent_;  // by rank, each of its own thread
 };
@@ -132,7 +126,7 @@ struct training_result {
 
 /// The same training without failures, under another schedule, on the executor that is given.
 template <class Work, class Executor>
-[[nodiscard]] training_result train_undisturbed(Work& work, Executor const& executor) {
+training_result train_undisturbed(Work& work, Executor const& executor) {
   training_result all{.losses = shunt::train_without_failures(work, executor)};
   auto const& job = work.training().job;
   for (shunt::stage_id const s : shunt::ids<shunt::stage_id>(job.stages)) {
@@ -143,7 +137,6 @@ template <class Work, class Executor>
 }
 
 /// On one thread of the host, with exact gradients.
-[[nodiscard]] training_result train_undisturbed(language_training training,
-                                                text_bytes const& bytes);
+training_result train_undisturbed(language_training training, text_bytes const& bytes);
 
 }  // namespace example

@@ -27,7 +27,7 @@ class span_splitter {
   span_splitter() = default;
   explicit span_splitter(std::span<T> floats) : begin_(floats.data()), size_(floats.size()) {}
 
-  [[nodiscard]] matrix_in<T> matrix(std::int64_t rows, std::int64_t columns) {
+  matrix_in<T> matrix(std::int64_t rows, std::int64_t columns) {
     auto const at = used_;
     used_ += static_cast<std::size_t>(
                  shunt::aligned(rows * columns * static_cast<std::int64_t>(sizeof(float)))) /
@@ -36,7 +36,7 @@ class span_splitter {
     return matrix_in<T>(begin_ ? begin_ + at : nullptr, rows, columns);
   }
   /// Floats dealt so far, the gaps between matrices included.
-  [[nodiscard]] std::size_t used() const { return used_; }
+  std::size_t used() const { return used_; }
 
  private:
   T* begin_ = nullptr;

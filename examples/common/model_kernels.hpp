@@ -1,24 +1,32 @@
 #pragma once
+/// What the kernels of the language model compute between its matrix products. Each is a function
+/// object of items, f(0) .. f(n - 1) in any order or at once; whatever is summed is summed by one
+/// item in a fixed order. The formulas are those of language_model.hpp. Matrices are row-major
+/// without gaps. Numbers that change from iteration to iteration are read from the device's memory.
 #include <cmath>
 #include <cstdint>
 
 #include "shunt/core/host_device.hpp"
 #include "shunt/core/id.hpp"
-#include "training_notes.hpp"
 #include "window_choice.hpp"
 
-/// What the kernels of the language model compute between its matrix products. Each is a function
-/// object of items, f(0) .. f(n - 1) in any order or at once; whatever is summed is summed by one
-/// item in a fixed order. The formulas are those of language_model.hpp. Matrices are row-major
-/// without gaps. Numbers that change from iteration to iteration are read from the device's memory.
 namespace example {
+
+/// A gradient that is made not a number: of one micro-batch, counted over all pipelines, at one
+/// stage.
+struct bad_gradient {
+  shunt::stage_id stage{};
+  std::int64_t iteration = 0;
+  std::int64_t microbatch = 0;
+  bool operator==(bad_gradient const&) const = default;
+};
 
 /// The windows of a micro-batch: where the sample of every row starts in the text.
 struct text_windows {
   std::uint8_t const* text = nullptr;
   std::int64_t const* starts = nullptr;
 
-  [[nodiscard]] SHUNT_HD std::uint8_t byte(std::int64_t row, std::int64_t at) const {
+  SHUNT_HD std::uint8_t byte(std::int64_t row, std::int64_t at) const {
     return text[starts[row] + at];
   }
 };

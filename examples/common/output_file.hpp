@@ -1,17 +1,17 @@
 #pragma once
 /// Files that the example programs write.
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <cerrno>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <sys/stat.h>
 #include <system_error>
+#include <unistd.h>
 #include <utility>
 
 #include "shunt/core/error.hpp"
@@ -26,11 +26,43 @@ class output_file {
  public:
   /// Throws invalid_problem, which names `option`, where the file can't be written. Changes
   /// nothing.
-  output_file(std::string option, std::filesystem::path path);
+  output_file(std::string option, std::filesystem::path path)
+      : option_(std::move(option)), shown_(path.string()), path_(std::move(path)) {
+    namespace files = std::filesystem;
+    std::error_code failed;
+    auto const there = files::status(path_, failed);
+    struct stat own{};
+    struct stat other{};
+    std_out_ = ::fstat(STDOUT_FILENO, &own) == 0 && ::stat(path_.c_str(), &other) == 0 &&
+               own.st_dev == other.st_dev && own.st_ino == other.st_ino;
+    if (std_out_) return;
+    replaces_ = files::is_regular_file(there) && !shown_.starts_with("/dev/");
+    if (replaces_) path_ = files::canonical(path_, failed);  // a link stays, its target is replaced
+    direct_ = files::exists(there) ? !replaces_ : files::is_symlink(path_, failed);
+    if (files::is_directory(there)) refuse("can't be opened", EISDIR);
+    if (replaces_ && ::access(path_.c_str(), W_OK) != 0) refuse("can't be opened", errno);
+    if (direct_) return;
+    draft probe(*this);
+  }
 
   /// Throws invalid_problem, which names the option, where the content can't be written or put in
   /// its place.
-  void write(std::string_view content) const;
+  void write(std::string_view content) const {
+    if (std_out_) {
+      if (!std::cout.write(content.data(), static_cast<std::streamsize>(content.size())).flush())
+        refuse("can't be written", errno);
+      return;
+    }
+    if (direct_) return fill(path_, content);
+    draft const written(*this);
+    fill(written.path, content);
+    std::error_code failed;
+    if (replaces_)
+      std::filesystem::permissions(written.path, std::filesystem::status(path_).permissions(),
+                                   failed);
+    std::filesystem::rename(written.path, path_, failed);
+    if (failed) refuse("can't be put in its place", failed.value());
+  }
 
  private:
   /// A new file in the same folder. The destructor removes it where it is still there.
@@ -53,8 +85,19 @@ class output_file {
     std::filesystem::path path;
   };
 
-  [[noreturn]] void refuse(std::string const& why, int reason) const;
-  void fill(std::filesystem::path const& where, std::string_view content) const;
+  [[noreturn]] void refuse(std::string const& why, int reason) const {
+    throw shunt::invalid_problem(option_,
+                                 shown_ + " " + why + ": " +
+                                     std::error_code(reason, std::generic_category()).message());
+  }
+  void fill(std::filesystem::path const& where, std::string_view content) const {
+    errno = 0;
+    std::ofstream out(where, std::ios::binary);
+    if (!out) refuse("can't be opened", errno);
+    out.write(content.data(), static_cast<std::streamsize>(content.size()));
+    out.close();
+    if (!out) refuse("can't be written", errno);
+  }
 
   std::string option_, shown_;
   std::filesystem::path path_;
@@ -63,7 +106,7 @@ class output_file {
 
 /// What `write(stream)` writes, as text.
 template <class Write>
-[[nodiscard]] std::string rendered(Write&& write) {
+std::string rendered(Write&& write) {
   std::ostringstream out;
   write(out);
   return std::move(out).str();
@@ -73,8 +116,18 @@ template <class Write>
 /// names the option, where that fails.
 class output_folder {
  public:
-  output_folder(std::string option, std::filesystem::path where);
-  void text(std::string const& name, std::string_view content) const;
+  output_folder(std::string option, std::filesystem::path where)
+      : option_(std::move(option)), where_(std::move(where)) {
+    std::error_code failed;
+    std::filesystem::create_directories(where_, failed);
+    if (failed || !std::filesystem::is_directory(where_, failed))
+      throw shunt::invalid_problem(
+          option_, "can't make " + where_.string() +
+                       (failed ? ": " + failed.message() : ": something else has its name"));
+  }
+  void text(std::string const& name, std::string_view content) const {
+    output_file(option_, where_ / name).write(content);
+  }
   /// `write(stream)` makes the content.
   template <class Write>
   void file(std::string const& name, Write&& write) const {
@@ -85,5 +138,11 @@ class output_folder {
   std::string option_;
   std::filesystem::path where_;
 };
+
+/// The folder of an option; nothing where it isn't given.
+inline std::optional<output_folder> optional_folder(std::string const& option,
+                                                    std::string const& where) {
+  return where.empty() ? std::nullopt : std::optional<output_folder>(std::in_place, option, where);
+}
 
 }  // namespace example

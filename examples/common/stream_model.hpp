@@ -17,7 +17,6 @@
 #include "shunt/train/stream_pipeline_work.hpp"
 #include "text.hpp"
 #include "training_device.hpp"
-#include "training_notes.hpp"
 
 namespace example {
 
@@ -32,7 +31,7 @@ struct pass_scratch {
         starts(reinterpret_cast<std::int64_t*>(at)),
         losses(reinterpret_cast<double*>(at + row_bytes(m))) {}
 
-  [[nodiscard]] static std::size_t bytes(language_model const& m) {
+  static std::size_t bytes(language_model const& m) {
     auto const widest =
         std::max<std::int64_t>({m.width, m.hidden, std::int64_t{m.context} * m.embedding, m.bytes});
     return 2 * row_bytes(m) + static_cast<std::size_t>(m.batch * widest) * sizeof(float);
@@ -40,7 +39,7 @@ struct pass_scratch {
 
  private:
   // of a number a row
-  [[nodiscard]] static std::size_t row_bytes(language_model const& m) {
+  static std::size_t row_bytes(language_model const& m) {
     return static_cast<std::size_t>(
         shunt::aligned(m.batch * static_cast<shunt::byte_count>(sizeof(double))));
   }
@@ -141,11 +140,9 @@ struct model_pass {
   }
 
  private:
-  [[nodiscard]] std::int64_t rows() const { return model.batch; }
-  [[nodiscard]] std::int64_t joined() const {
-    return std::int64_t{model.context} * model.embedding;
-  }
-  [[nodiscard]] text_windows windows() const { return {text, scratch.starts}; }
+  std::int64_t rows() const { return model.batch; }
+  std::int64_t joined() const { return std::int64_t{model.context} * model.embedding; }
+  text_windows windows() const { return {text, scratch.starts}; }
 
   template <class Items>
   void each(std::int64_t n, Items const& f) const {
@@ -188,15 +185,14 @@ class language_model_on_streams {
         choice_(sampler(bytes, t.model.window(), t.seed).choice()),
         text_(std::make_shared<memory>(device.memory(bytes.size()))),
         bad_(std::make_shared<memory>(device.memory(t.inject.size() * sizeof(bad_gradient)))) {
-    if (t.unit.count() != 0)
-      throw shunt::invalid_problem("op-ms", "operations on streams take what they take");
+    refuse_if(t.unit.count() != 0, "op-ms", "operations on streams take what they take");
     device.write(std::as_bytes(std::span(bytes)), text_->bytes());
     device.write(std::as_bytes(std::span(t.inject)), bad_->bytes());
   }
 
-  [[nodiscard]] std::int32_t stages() const { return model_.stages; }
-  [[nodiscard]] shunt::stage_sizes sizes(shunt::stage_id s) const { return host_.sizes(s); }
-  [[nodiscard]] std::size_t scratch_bytes() const { return pass_scratch::bytes(model_); }
+  std::int32_t stages() const { return model_.stages; }
+  shunt::stage_sizes sizes(shunt::stage_id s) const { return host_.sizes(s); }
+  std::size_t scratch_bytes() const { return pass_scratch::bytes(model_); }
   void initialise(shunt::stage_id s, std::span<float> parameters) const {
     host_.initialise(s, parameters);
   }
@@ -224,7 +220,7 @@ class language_model_on_streams {
   using memory = typename Device::system::memory;
 
   template <class Pass>
-  [[nodiscard]] model_pass<Device> pass_of(place const& at, Pass const& p) const {
+  model_pass<Device> pass_of(place const& at, Pass const& p) const {
     pass_scratch const scratch(model_, at.scratch.data());
     return {at.device,
             at.on,
@@ -261,10 +257,10 @@ class stream_language_work
 
   using base::parameters;
   /// The parameters of a worker.
-  [[nodiscard]] std::vector<float> parameters(shunt::rank_id r) {
+  std::vector<float> parameters(shunt::rank_id r) {
     return parameters(r, base::training().job.worker_of(r).stage);
   }
-  [[nodiscard]] double computing_share() const { return 0; }  // operations don't wait
+  double computing_share() const { return 0; }  // operations don't wait
 };
 
 }  // namespace example

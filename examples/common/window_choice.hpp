@@ -13,9 +13,8 @@ struct window_choice {
   std::uint64_t places = 1;  ///< where a window can start: 0 .. places - 1
 
   /// Its first byte in the text.
-  [[nodiscard]] SHUNT_HD constexpr std::uint64_t operator()(std::int64_t iteration,
-                                                            std::int64_t microbatch,
-                                                            std::int64_t sample) const {
+  SHUNT_HD constexpr std::uint64_t operator()(std::int64_t iteration, std::int64_t microbatch,
+                                              std::int64_t sample) const {
     auto mixed = shunt::splitmix64::mixed(seed ^ 0x5eed);
     mixed = shunt::splitmix64::mixed(mixed ^ static_cast<std::uint64_t>(iteration));
     mixed = shunt::splitmix64::mixed(mixed ^ static_cast<std::uint64_t>(microbatch));

@@ -16,9 +16,10 @@
 #include "output_file.hpp"
 #include "report.hpp"
 #include "shunt/core/error.hpp"
-#include "text_table.hpp"
 
 namespace {
+
+using namespace example;
 
 namespace fs = std::filesystem;
 using nlohmann::json;
@@ -26,7 +27,7 @@ using row = std::vector<std::string>;
 
 std::string content_of(fs::path const& path) {
   std::ifstream in(path, std::ios::binary);
-  if (!in) throw shunt::invalid_problem(path.string(), "cannot be read");
+  refuse_if(!in, path.string(), "cannot be read");
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
@@ -37,8 +38,6 @@ json json_of(fs::path const& path) {
     throw shunt::invalid_problem(path.string(), e.what());
   }
 }
-
-using example::fixed;
 
 std::string milliseconds(json const& nanoseconds) {
   return fixed(nanoseconds.get<double>() / 1e6, 2) + " ms";
@@ -55,7 +54,7 @@ std::vector<fs::path> pictures(fs::path const& folder, std::string const& prefix
   return found;
 }
 
-void show_training(example::report& page, fs::path const& dir) {
+void show_training(report& page, fs::path const& dir) {
   auto const train = json_of(dir / "train.json");
   auto const& iterations = train.at("iterations");
   page.section("Training goes on through lost workers (SlipStream)")
@@ -63,8 +62,7 @@ void show_training(example::report& page, fs::path const& dir) {
              " pipelines of " + std::to_string(train.at("stages").get<int>()) +
              " stages, one thread a worker, " + train.at("microbatches").dump() +
              " micro-batches a pipeline and iteration. Workers fall silent in the middle of an "
-             "iteration; the others notice, agree, plan "
-             "anew, and do that iteration again.")
+             "iteration; the others notice, agree, plan anew, and do that iteration again.")
       .prose(train.at("identical").get<bool>()
                  ? "The losses of all " + std::to_string(iterations.size()) +
                        " iterations are the same, to the last bit, as in a run that lost nobody."
@@ -91,13 +89,12 @@ void show_training(example::report& page, fs::path const& dir) {
   }
 }
 
-void show_schedules(example::report& page, fs::path const& dir) {
+void show_schedules(report& page, fs::path const& dir) {
   auto const variants = json_of(dir / "variants.json").at("variants");
   page.section("What each part of SlipStream buys")
       .prose("Every operation waits for its number of ticks, so that the schedules show their real "
-             "shape on few cores. Predicted is the "
-             "plan's period, measured the median of steady iterations. In all rows but the first "
-             "the killed workers are dead from the start.");
+             "shape on few cores. Predicted is the plan's period, measured the median of steady "
+             "iterations. In all rows but the first the killed workers are dead from the start.");
   std::vector<row> rows;
   for (auto const& v : variants)
     rows.push_back({v.at("name").get<std::string>(), std::to_string(v.at("period").get<int>()),
@@ -112,16 +109,14 @@ void show_schedules(example::report& page, fs::path const& dir) {
                 variants.at(i).at("name").get<std::string>() + ", as measured");
 }
 
-void show_experts(example::report& page, fs::path const& dir, fs::path const& printed) {
+void show_experts(report& page, fs::path const& dir, fs::path const& printed) {
   auto const text = content_of(printed);
   auto const summary = text.find("\n\n");
-  if (summary == std::string::npos)
-    throw shunt::invalid_problem(printed.string(), "has no summary");
+  refuse_if(summary == std::string::npos, printed.string(), "has no summary");
   page.section("Experts follow the tokens (SwiftMoE)")
-      .prose(
-          "The same kind of model with mixture-of-experts layers. Under swift_moe the next "
-          "iteration's placement follows the tokens that "
-          "the experts just received; under uniform every expert keeps the same number of slots.")
+      .prose("The same kind of model with mixture-of-experts layers. Under swift_moe the next "
+             "iteration's placement follows the tokens that the experts just received; under "
+             "uniform every expert keeps the same number of slots.")
       .lines(text.substr(summary + 2))
       .figure(content_of(dir / "drops.svg"), "Tokens that found no place in their expert's slots")
       .figure(content_of(dir / "loss.svg"), "Loss under both policies");
@@ -129,32 +124,31 @@ void show_experts(example::report& page, fs::path const& dir, fs::path const& pr
     page.figure(content_of(map), map.stem().string());
 }
 
-void show_papers(example::report& page, fs::path const& dir) {
+void show_papers(report& page, fs::path const& dir) {
   page.section("The papers' comparisons")
       .prose("All systems on one recorded trace of nodes that come and go. Rates of SlipStream, "
              "Oobleck, Bamboo and Varuna come from this library's solvers, what changes cost from "
              "Oobleck's artifact; papers.txt has the tables.")
       .figure(content_of(dir / "throughput.svg"), "Throughput over time")
-      .prose(
-          "The systems of SwiftMoE's evaluation, trained here. Iterations and drops are measured, "
-          "the time of an iteration is a model's.")
+      .prose("The systems of SwiftMoE's evaluation, trained here. Iterations and drops are "
+             "measured, the time of an iteration is a model's.")
       .figure(content_of(dir / "time_to_loss.svg"), "Loss over model time");
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  return example::guarded([&] {
-    if (argc != 2)
-      throw shunt::invalid_problem("arguments", "one folder is wanted: demo_report DIR");
+  return guarded([&] {
+    refuse_if(argc != 2, "arguments", "one folder is wanted: demo_report DIR");
     fs::path const dir = argv[1];
-    example::report page("shunt: what the demo found");
+    report page("shunt: what the demo found");
     show_training(page, dir / "train");
     show_schedules(page, dir / "schedules");
     show_experts(page, dir / "experts", dir / "experts.txt");
     show_papers(page, dir);
-    example::output_file("DIR", dir / "report.html")
-        .write(example::rendered([&](std::ostream& out) { out << page; }));
+    output_file("DIR", dir / "report.html").write(rendered([&](std::ostream& out) {
+      out << page;
+    }));
     std::cout << "wrote " << (dir / "report.html").string() << "\n";
     return 0;
   });

@@ -9,22 +9,14 @@
 #include <utility>
 #include <vector>
 
-#include "json_lines.hpp"
 #include "moe_system.hpp"
-#include "shunt/io/drawing.hpp"
-#include "shunt/measure/replay.hpp"
-#include "shunt/measure/symi_costs.hpp"
-#include "shunt/problem/expert_layers.hpp"
-#include "shunt/problem/load_series.hpp"
-#include "shunt/solve/experts/balanced.hpp"
-#include "shunt/solve/experts/eplb.hpp"
-#include "shunt/solve/experts/incremental.hpp"
-#include "shunt/solve/experts/lazarus.hpp"
-#include "shunt/solve/experts/shadow.hpp"
+#include "report.hpp"
+#include "shunt/shunt.hpp"
 #include "solvers.hpp"
-#include "text_table.hpp"
 
 namespace place_experts {
+
+using namespace example;
 
 /// A policy over a series.
 struct policy_row {
@@ -43,8 +35,8 @@ struct replay_setting {
   predictor const& predict;
   shunt::expert_traffic model{};
 
-  [[nodiscard]] policy_row operator()(std::string name, solver const& s, settings const& how,
-                                      std::int32_t every) const {
+  policy_row operator()(std::string name, solver const& s, settings const& how,
+                        std::int32_t every) const {
     auto own = options;
     own.every = every;
     auto const policy = [&](shunt::expert_layers const& layers) { return solve(layers, s, how); };
@@ -59,8 +51,9 @@ struct replay_setting {
 };
 
 /// Systems on a series, each placing as often as it does.
-[[nodiscard]] inline std::vector<policy_row> replay_systems(
-    replay_setting const& replayed, std::vector<example::moe_system> const& systems, settings set) {
+inline std::vector<policy_row> replay_systems(replay_setting const& replayed,
+                                              std::vector<moe_system> const& systems,
+                                              settings set) {
   std::vector<policy_row> rows;
   set.every_slot = true;
   for (auto const& system : systems)
@@ -70,9 +63,8 @@ struct replay_setting {
 
 /// All policies, or one, on a series. eplb stands there three times: placed once, anew every time,
 /// and with its rows matched to the ranks; incremental twice, unless a budget is asked for.
-[[nodiscard]] inline std::vector<policy_row> replay_all(replay_setting const& replayed,
-                                                        std::string const& only,
-                                                        settings const& set) {
+inline std::vector<policy_row> replay_all(replay_setting const& replayed, std::string const& only,
+                                          settings const& set) {
   std::vector<policy_row> rows;
   auto const& options = replayed.options;
   bool const grouped = options.groups > 0 && options.ranks_per_node > 0;
@@ -99,7 +91,6 @@ struct replay_setting {
 
 inline void write_text(std::ostream& out, std::vector<policy_row> const& rows,
                        replay_setting const& replayed, settings const& set, bool systems) {
-  using example::fixed;
   auto const& [series, options, predict, model] = replayed;
   auto const percent = [](double share) { return fixed(100 * share, 2) + "%"; };
   bool const grouped = options.groups > 0 && options.ranks_per_node > 0;
@@ -115,7 +106,7 @@ inline void write_text(std::ostream& out, std::vector<policy_row> const& rows,
                                : "placed anew every " + std::to_string(options.every) + " windows")
       << ", expecting the " << predict.name << " loads; "
       << std::min(options.first, options.history) << " earlier windows known\n\n";
-  example::text_table table(20, 9);
+  text_table table(20, 9);
   std::vector<std::string> head{"policy", "fitted", "next",       "worst",
                                 "exact",  "moves",  "slot drops", "rank drops"};
   if (grouped) head.emplace_back("spilled");
@@ -169,7 +160,7 @@ inline void write_text(std::ostream& out, std::vector<policy_row> const& rows,
   }
   out << "\ntraffic of a layer and step, by the formulas of SYMI: gradients and weights, and what "
          "re-placement adds\n";
-  example::text_table phases(20, 9);
+  text_table phases(20, 9);
   phases.row({"policy", "state", "phases MB", "moved MB", "phases ms", "moved ms", "all ms"});
   auto const traffic_row = [&](std::string const& policy, std::string_view state,
                                shunt::replacement_traffic const& t) {
@@ -185,56 +176,70 @@ inline void write_text(std::ostream& out, std::vector<policy_row> const& rows,
   out << '\n';
 }
 
+/// What JSON and CSV say of a policy: the digits that CSV has, -1 where it leaves the number out.
+struct replay_figure {
+  char const* name;
+  int digits;
+  double value;
+};
+inline std::vector<replay_figure> run_figures(policy_row const& r) {
+  return {{"fitted", 6, r.run.fitted},
+          {"next_window", 6, r.run.next_window},
+          {"worst_next", 6, r.run.worst_next},
+          {"exact_next", 6, r.run.exact_next},
+          {"moved", 4, r.run.moved},
+          {"drop_rate", 6, r.run.drop_rate},
+          {"rank_drop_rate", 6, r.run.rank_drop_rate},
+          {"spilled", -1, r.run.spilled}};
+}
+inline std::vector<replay_figure> traffic_figures(policy_row const& r) {
+  return {{"phase_bytes", 0, r.traffic.phase_bytes},
+          {"moved_bytes", 0, r.traffic.moved_bytes},
+          {"phase_seconds", 9, r.traffic.phase_seconds},
+          {"moved_seconds", 9, r.traffic.moved_seconds}};
+}
+
 inline void write_json(std::ostream& out, std::vector<policy_row> const& rows,
                        replay_setting const& replayed, bool systems) {
+  using json = nlohmann::ordered_json;
   auto const& series = replayed.series;
-  nlohmann::ordered_json all{{"windows", series.windows() - replayed.options.first},
-                             {"layers", series.layers},
-                             {"experts", series.experts},
-                             {"every", systems ? nlohmann::ordered_json()
-                                               : nlohmann::ordered_json(replayed.options.every)},
-                             {"predict", replayed.predict.name},
-                             {"policies", nlohmann::ordered_json::array()}};
-  for (auto const& r : rows)
-    all["policies"].push_back({{"policy", r.policy},
-                               {"every", r.every},
-                               {"fitted", r.run.fitted},
-                               {"next_window", r.run.next_window},
-                               {"worst_next", r.run.worst_next},
-                               {"exact_next", r.run.exact_next},
-                               {"moved", r.run.moved},
-                               {"drop_rate", r.run.drop_rate},
-                               {"rank_drop_rate", r.run.rank_drop_rate},
-                               {"spilled", r.run.spilled},
-                               {"state", to_string(r.state)},
-                               {"phase_bytes", r.traffic.phase_bytes},
-                               {"moved_bytes", r.traffic.moved_bytes},
-                               {"phase_seconds", r.traffic.phase_seconds},
-                               {"moved_seconds", r.traffic.moved_seconds}});
-  auto errors = nlohmann::ordered_json::object();
+  json all{{"windows", series.windows() - replayed.options.first},
+           {"layers", series.layers},
+           {"experts", series.experts},
+           {"every", systems ? json() : json(replayed.options.every)},
+           {"predict", replayed.predict.name},
+           {"policies", json::array()}};
+  for (auto const& r : rows) {
+    json one{{"policy", r.policy}, {"every", r.every}};
+    for (auto const& f : run_figures(r)) one[f.name] = f.value;
+    one["state"] = to_string(r.state);
+    for (auto const& f : traffic_figures(r)) one[f.name] = f.value;
+    all["policies"].push_back(std::move(one));
+  }
+  auto errors = json::object();
   for (auto const& p : predictors) errors[std::string(p.name)] = p.error(series);
   all["prediction_errors"] = errors;
-  example::print_json(out, all);
+  print_json(out, all);
 }
 
 inline void write_csv(std::ostream& out, std::vector<policy_row> const& rows) {
   out << "policy,fitted,next_window,worst_next,exact_next,moved,drop_rate,rank_drop_rate,state,"
          "phase_bytes,moved_bytes,phase_seconds,moved_seconds\n";
-  auto const word = [](std::string name) {  // one word
+  for (auto const& r : rows) {
+    auto word = r.policy;  // one word
     for (std::string_view const part : {", ", " | ", " "})
-      if (auto const at = name.find(part); at != std::string::npos)
-        name.replace(at, part.size(), "_");
-    return name;
-  };
-  for (auto const& r : rows)
-    out << word(r.policy) << ',' << shunt::decimal(r.run.fitted, 6) << ','
-        << shunt::decimal(r.run.next_window, 6) << ',' << shunt::decimal(r.run.worst_next, 6) << ','
-        << shunt::decimal(r.run.exact_next, 6) << ',' << shunt::decimal(r.run.moved, 4) << ','
-        << shunt::decimal(r.run.drop_rate, 6) << ',' << shunt::decimal(r.run.rank_drop_rate, 6)
-        << ',' << to_string(r.state) << ',' << shunt::decimal(r.traffic.phase_bytes, 0) << ','
-        << shunt::decimal(r.traffic.moved_bytes, 0) << ','
-        << shunt::decimal(r.traffic.phase_seconds, 9) << ','
-        << shunt::decimal(r.traffic.moved_seconds, 9) << '\n';
+      if (auto const at = word.find(part); at != std::string::npos)
+        word.replace(at, part.size(), "_");
+    out << word;
+    auto const write = [&](std::vector<replay_figure> const& figures) {
+      for (auto const& f : figures)
+        if (f.digits >= 0) out << ',' << shunt::decimal(f.value, f.digits);
+    };
+    write(run_figures(r));
+    out << ',' << to_string(r.state);
+    write(traffic_figures(r));
+    out << '\n';
+  }
 }
 
 }  // namespace place_experts

@@ -57,30 +57,29 @@ struct solver {
 };
 
 template <class Solver>
-[[nodiscard]] placed run(shunt::expert_layers const& layers, settings const&) {
+placed run(shunt::expert_layers const& layers, settings const&) {
   return shunt::solve(layers, Solver{});
 }
-[[nodiscard]] inline placed run_incremental(shunt::expert_layers const& layers, settings const& s) {
+inline placed run_incremental(shunt::expert_layers const& layers, settings const& s) {
   shunt::incremental solver;
   solver.moves = s.budget.value_or(solver.moves);
   if (s.proportional) solver.first.effort = 0;
   return shunt::solve(layers, solver);
 }
 
-[[nodiscard]] inline placed run_elastic(shunt::expert_layers const& layers, settings const& s) {
+inline placed run_elastic(shunt::expert_layers const& layers, settings const& s) {
   return shunt::solve(layers, shunt::elastic{.moves = s.budget.value_or(0), .balance = s.balance});
 }
 
-[[nodiscard]] inline placed run_lazarus(shunt::expert_layers const& layers, settings const& s) {
+inline placed run_lazarus(shunt::expert_layers const& layers, settings const& s) {
   return shunt::solve(layers, shunt::lazarus{.floor = s.floor});
 }
 
-[[nodiscard]] inline placed run_spilled_groups(shunt::expert_layers const& layers,
-                                               settings const& s) {
+inline placed run_spilled_groups(shunt::expert_layers const& layers, settings const& s) {
   return shunt::solve(layers, shunt::spilled_groups{.limit = s.spill});
 }
 
-[[nodiscard]] inline placed run_flexmoe(shunt::expert_layers const& layers, settings const& s) {
+inline placed run_flexmoe(shunt::expert_layers const& layers, settings const& s) {
   shunt::flexmoe solver;
   if (s.every_slot) solver.steps = layers.slots();
   return shunt::solve(layers, solver);
@@ -110,15 +109,14 @@ inline constexpr std::array solvers{
            .replayed = false},
 };
 
-[[nodiscard]] inline solver const& solver_named(std::string_view name) {
+inline solver const& solver_named(std::string_view name) {
   for (auto const& s : solvers)
     if (s.name == name) return s;
   throw shunt::invalid_problem("--solver", "no solver " + std::string(name));
 }
 
 /// What the command line asks for: a solver, and what is done with its placement.
-[[nodiscard]] inline placed solve(shunt::expert_layers const& layers, solver const& with,
-                                  settings const& set) {
+inline placed solve(shunt::expert_layers const& layers, solver const& with, settings const& set) {
   auto answer = with.solve(layers, set);
   if (answer.has_plan() && set.near_sources) answer = shunt::near_sources{}(layers, answer.plan);
   if (answer.has_plan() && set.keep_ranks) answer = shunt::keep_ranks{}(layers, answer.plan);

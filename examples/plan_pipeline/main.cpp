@@ -14,54 +14,33 @@
 #include <utility>
 #include <vector>
 
-#include "bamboo.hpp"
 #include "cli.hpp"
-#include "json_lines.hpp"
-#include "layers.hpp"
 #include "output_file.hpp"
 #include "policies.hpp"
-#include "shunt/check/pipeline.hpp"
-#include "shunt/check/pipeline_violation.hpp"
-#include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/core/operation.hpp"
-#include "shunt/core/solution.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/io/chrome_trace.hpp"
-#include "shunt/io/gantt.hpp"
-#include "shunt/io/layer_layout.hpp"
-#include "shunt/io/pytorch_csv.hpp"
-#include "shunt/io/read_pytorch_csv.hpp"
-#include "shunt/io/svg.hpp"
-#include "shunt/io/text_grid.hpp"
-#include "shunt/measure/pipeline.hpp"
-#include "shunt/measure/redundant_times.hpp"
-#include "shunt/measure/times.hpp"
-#include "shunt/plan/layer_partition.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/plan/redundancy.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/problem/stage_costs.hpp"
-#include "shunt/problem/stage_layout.hpp"
-#include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/pipeline/layer_planner.hpp"
-#include "shunt/solve/pipeline/slipstream.hpp"
-#include "shunt/solve/solver.hpp"
-#include "solvers.hpp"
+#include "report.hpp"
+#include "shunt/shunt.hpp"
 
 namespace {
 
-using plan_pipeline::planned;
+using namespace example;
+using namespace plan_pipeline;
 
 constexpr std::int64_t most_cells =
     2'000'000;  // pipelines x stages x micro-batches that this program takes
 
 planned plan(shunt::pipeline_job const& job, std::string const& solver,
              shunt::slipstream const& slipstream) {
-  for (auto const& known : plan_pipeline::solvers)
+  for (auto const& known : solvers)
     if (known.name == solver) return known.solve(job);
   return shunt::solve(job, slipstream);
+}
+
+/// What no plan may have more of: cells, of micro-batches of all pipelines at each `of`.
+void require_cells(std::int64_t microbatches, std::int64_t each, std::int64_t most,
+                   std::string const& of) {
+  auto const cells = shunt::checked_multiply(microbatches, each);
+  refuse_if(!cells || *cells > most, "--microbatches",
+            "pipelines x " + of + " x microbatches must be at most " + std::to_string(most));
 }
 
 /// The layout that --layout and --chunks say; what they leave open the solver's name decides.
@@ -69,18 +48,19 @@ planned plan(shunt::pipeline_job const& job, std::string const& solver,
 shunt::stage_layout parse_layout(std::string layout, std::int32_t chunks, std::string const& solver,
                                  shunt::pipeline_job const& job) {
   if (layout.find_first_not_of("0123456789,") == std::string::npos && !layout.empty())
-    return shunt::stage_layout::custom(example::parse_ranks("--layout", layout));
+    return shunt::stage_layout::custom(parse_ranks("--layout", layout));
   constexpr std::array named = {"",     "linear",        "looped",     "v",
                                 "wave", "bidirectional", "stage-major"};
   if (std::find(named.begin(), named.end(), layout) == named.end()) {
     auto const shown = example::quoted(layout);
-    throw shunt::invalid_problem("--layout", shown.substr(1, shown.size() - 2) +
-                                                 " is none of linear, looped, v, wave, "
-                                                 "bidirectional, stage-major, and a list of ranks");
+    throw shunt::invalid_problem(
+        "--layout",
+        shown.substr(1, shown.size() - 2) +
+            " is none of linear, looped, v, wave, bidirectional, stage-major, and a list of ranks");
   }
   if (layout.empty()) {
     layout = "linear";
-    for (auto const& known : plan_pipeline::solvers)
+    for (auto const& known : solvers)
       if (known.name == solver) layout = known.layout;
     if (chunks > 1 && layout == "linear") layout = "looped";
   }
@@ -88,9 +68,9 @@ shunt::stage_layout parse_layout(std::string layout, std::int32_t chunks, std::s
   if (layout == "looped") return shunt::stage_layout::looped(several);
   if (layout == "wave") return shunt::stage_layout::wave(several);
   std::int32_t const fixed = layout == "v" ? 2 : 1;
-  if (chunks != 0 && chunks != fixed)
-    throw shunt::invalid_problem("--chunks", "is " + std::to_string(fixed) + " under --layout " +
-                                                 layout + ", not " + std::to_string(chunks));
+  refuse_if(chunks != 0 && chunks != fixed, "--chunks",
+            "is " + std::to_string(fixed) + " under --layout " + layout + ", not " +
+                std::to_string(chunks));
   if (layout == "v") return shunt::stage_layout::v_shaped();
   if (layout == "stage-major") return shunt::stage_layout::stage_major(job.pipelines, job.stages);
   return layout == "bidirectional" ? shunt::stage_layout::bidirectional()
@@ -100,14 +80,13 @@ shunt::stage_layout parse_layout(std::string layout, std::int32_t chunks, std::s
 shunt::stash_cap parse_memory(std::string const& text) {
   if (text == "none") return shunt::stash_cap::none();
   if (text == "1f1b") return shunt::stash_cap::one_f_one_b();
-  if (text.find_first_not_of("+-0123456789,KMGT") != std::string::npos || text.empty())
-    throw shunt::invalid_problem("--memory",
-                                 example::quoted(text) +
-                                     " is none of none, 1f1b, a number such as 4, 512M or 8G, and "
-                                     "a list of one a rank");
-  auto limits = example::parse_sizes("--memory", text);
+  refuse_if(text.find_first_not_of("+-0123456789,KMGT") != std::string::npos || text.empty(),
+            "--memory",
+            example::quoted(text) +
+                " is none of none, 1f1b, a number such as 4, 512M or 8G, and a list of one a rank");
+  auto limits = parse_sizes("--memory", text);
   if (limits.size() > 1) return shunt::stash_cap::per_rank(std::move(limits));
-  return shunt::stash_cap::per_worker(example::parse_size("--memory", text, 1));
+  return shunt::stash_cap::per_worker(parse_size("--memory", text, 1));
 }
 
 /// What --csv-out and --csv-comms ask for: all is rendered before anything is written. Throws
@@ -116,11 +95,11 @@ shunt::stash_cap parse_memory(std::string const& text) {
 void write_files(shunt::pipeline_job const& job, planned const& answer,
                  shunt::timetable const& table, std::string const& plain,
                  std::string const& with_comms, shunt::pytorch_release release) {
-  std::vector<std::pair<example::output_file, std::string>> files;
+  std::vector<std::pair<output_file, std::string>> files;
   auto const add = [&](std::string const& option, std::string const& path, auto const& write) {
     if (path.empty()) return;
     try {
-      files.emplace_back(example::output_file(option, path), example::rendered(write));
+      files.emplace_back(output_file(option, path), rendered(write));
     } catch (shunt::invalid_problem const& refused) {
       if (refused.field() == option) throw;
       throw shunt::invalid_problem(option, refused.what());
@@ -153,21 +132,21 @@ struct result {
   std::string solver{};
   double microseconds = 0;
   std::size_t dead = 0;
-  std::optional<plan_pipeline::bamboo_plan> bamboo{};
+  std::optional<bamboo_plan> bamboo{};
   std::string policy{};  ///< none: empty
-  plan_pipeline::continuation after{};
+  continuation after{};
   shunt::redundant_timetable redundant{};  ///< of a plan with redundant forwards
-  std::optional<plan_pipeline::layer_plan> layers{};
+  std::optional<layer_plan> layers{};
 
-  [[nodiscard]] bool has_redundant() const { return bamboo && bamboo->redundant; }
+  bool has_redundant() const { return bamboo && bamboo->redundant; }
 
-  [[nodiscard]] shunt::ticks makespan() const { return shunt::makespan(answer.plan, table); }
-  [[nodiscard]] shunt::ticks period() const { return shunt::period(job, answer.plan, table); }
-  [[nodiscard]] std::string summary() const {
+  shunt::ticks makespan() const { return shunt::makespan(answer.plan, table); }
+  shunt::ticks period() const { return shunt::period(job, answer.plan, table); }
+  std::string summary() const {
     return (policy.empty() || policy == solver ? solver : policy + ", " + solver) + ": " +
            std::to_string(job.pipelines) + " pipelines x " + std::to_string(job.stages) +
-           " stages x " + example::text_of(job.microbatches) + " micro-batches, " +
-           std::to_string(dead) + " dead, makespan " + std::to_string(makespan()) +
+           " stages x " + text_of(job.microbatches) + " micro-batches, " + std::to_string(dead) +
+           " dead, makespan " + std::to_string(makespan()) +
            (bamboo ? " (1F1B " + std::to_string(bamboo->makespan_without) + ")" : std::string()) +
            ", period " + std::to_string(period()) + " (at best " +
            std::to_string(static_cast<shunt::ticks>(answer.lower_bound)) + ")";
@@ -187,7 +166,7 @@ json shown(shunt::worker const& w) {
   return {{"pipeline", w.pipeline.value()}, {"stage", w.stage.value()}};
 }
 
-json shown(plan_pipeline::bamboo_plan const& bamboo) {
+json shown(bamboo_plan const& bamboo) {
   json out{{"makespan_without", bamboo.makespan_without}, {"takeover", nullptr}};
   if (!bamboo.takeover) return out;
   auto const& takeover = *bamboo.takeover;
@@ -198,24 +177,22 @@ json shown(plan_pipeline::bamboo_plan const& bamboo) {
           op, op.kind == shunt::op_kind::forward ? forward : std::string(1, letter(op.kind))));
     return all;
   };
-  out["takeover"] = {{"lost", shown(takeover.lost)},
-                     {"shadow", shown(takeover.shadow)},
-                     {"failed_at", bamboo.failed_at},
-                     {"reused", list(takeover.reused, "R")},
-                     {"resumed", list(takeover.resumed, "F")},
-                     {"survivors", example::numbers_of(takeover.survivors)}};
+  out["takeover"] = {
+      {"lost", shown(takeover.lost)},           {"shadow", shown(takeover.shadow)},
+      {"failed_at", bamboo.failed_at},          {"reused", list(takeover.reused, "R")},
+      {"resumed", list(takeover.resumed, "F")}, {"survivors", numbers_of(takeover.survivors)}};
   return out;
 }
 
 void add_policy(json& out, result const& r) {
   out["policy"] = r.policy;
   if (!r.answer.has_plan()) return;
-  out["members"] = example::numbers_of(r.after.members);
-  out["waiting"] = example::numbers_of(r.after.waiting);
+  out["members"] = numbers_of(r.after.members);
+  out["waiting"] = numbers_of(r.after.waiting);
   out["copies"] = json::array();
   for (auto const& c : r.after.copies)
     out["copies"].push_back(
-        {{"stage", c.layer.value()}, {"from", c.from.value()}, {"to", example::numbers_of(c.to)}});
+        {{"stage", c.layer.value()}, {"from", c.from.value()}, {"to", numbers_of(c.to)}});
 }
 
 void write_json(result const& r) {
@@ -270,7 +247,7 @@ void write_json(result const& r) {
       out["workers"].push_back(std::move(shown));
     }
   }
-  example::print_json(std::cout, out);
+  print_json(std::cout, out);
 }
 
 /// Who goes on as what, in a line.
@@ -301,11 +278,10 @@ void write(result const& r, std::string const& format) {
   }
   std::cout << r.summary() << ", " << to_string(r.answer.status) << ", planned in "
             << std::llround(r.microseconds) << " us\n";
-  if (r.layers) plan_pipeline::write_stages(std::cout, *r.layers, r.job);
+  if (r.layers) write_stages(std::cout, *r.layers, r.job);
   shunt::write_text(std::cout, chart);
   std::cout << "F forward, B fused backward, I backward_input, W backward_weight, S step, . idle, "
-               "x dead; "
-               "F1:0 is micro-batch 0 of pipeline 1, re-routed"
+               "x dead; F1:0 is micro-batch 0 of pipeline 1, re-routed"
             << (r.job.layout.form() == shunt::stage_layout::shape::bidirectional
                     ? " or the other way round"
                     : "")
@@ -331,9 +307,8 @@ void write(result const& r, std::string const& format) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  example::argument_parser app{
-      "Plans one iteration of pipeline-parallel training: who computes what when, and "
-      "what changes when workers are dead.\n"};
+  argument_parser app{"Plans one iteration of pipeline-parallel training: who computes "
+                      "what when, and what changes when workers are dead.\n"};
   shunt::pipeline_job job{.pipelines = 1, .stages = 4, .microbatches = 8};
   std::string dead, memory = "none", solver = "slipstream", policy, format = "json", layout, csv_in,
                     csv_out, csv_comms, layers_in, torch = "2.15";
@@ -343,22 +318,21 @@ int main(int argc, char** argv) {
   bool no_reroute = false, no_split = false, no_stagger = false;
 
   auto* const pipelines =
-      example::add_integer(app, "--pipelines", job.pipelines, "D, data-parallel pipelines", 1);
-  auto* const stages = example::add_integer(app, "--stages", job.stages,
-                                            "S, stages of each, all chunks together", 1);
+      add_integer(app, "--pipelines", job.pipelines, "D, data-parallel pipelines", 1);
+  auto* const stages =
+      add_integer(app, "--stages", job.stages, "S, stages of each, all chunks together", 1);
   auto* const microbatches =
-      example::add_counts(app, "--microbatches", job.microbatches,
-                          "M, micro-batches of each pipeline; one value, or one a pipeline");
+      add_counts(app, "--microbatches", job.microbatches,
+                 "M, micro-batches of each pipeline; one value, or one a pipeline");
   auto* const layouts =
-      app.add_option(
-             "--layout", layout,
-             "which rank holds which stage: linear, one each; looped, rank s mod P; v, there and "
-             "back; wave, there and back again; bidirectional, pairs of pipelines share ranks; "
-             "stage-major, one each, stage s of pipeline p on rank s x D + p; or the ranks "
-             "themselves, pipeline by pipeline and stage by stage. Left out: as the solver needs "
-             "it")
+      app.add_option("--layout", layout,
+                     "which rank holds which stage: linear, one each; looped, rank s mod P; v, "
+                     "there and back; wave, there and back again; bidirectional, pairs of "
+                     "pipelines share ranks; stage-major, one each, stage s of pipeline p on rank "
+                     "s x D + p; or the ranks themselves, pipeline by pipeline and stage by stage. "
+                     "Left out: as the solver needs it")
           ->type_name("NAME|R,R...");
-  auto* const chunk = example::add_integer(
+  auto* const chunk = add_integer(
       app, "--chunks", chunks,
       "stages of a pipeline on each of its ranks; 2 for looped and wave where left out", 1);
   chunk->default_str("");
@@ -376,54 +350,50 @@ int main(int argc, char** argv) {
             ->default_str(std::to_string(costs[0]));
       };
   add_costs("--forward", job.costs.forward,
-            "ticks of a forward, at least 1; one value, or one a stage", example::parse_integers);
+            "ticks of a forward, at least 1; one value, or one a stage", parse_integers);
   add_costs("--backward-input", job.costs.backward_input,
-            "ticks of the gradient of a stage's input, at least 1; likewise",
-            example::parse_integers);
+            "ticks of the gradient of a stage's input, at least 1; likewise", parse_integers);
   add_costs("--backward-weight", job.costs.backward_weight,
-            "ticks of the gradient of its parameters, 0 or more; likewise",
-            example::parse_integers);
+            "ticks of the gradient of its parameters, 0 or more; likewise", parse_integers);
   add_costs("--step", job.costs.step, "ticks of the optimizer's step, 0 or more; likewise",
-            example::parse_integers);
-  example::add_integer(
-      app, "--comm", comm,
-      "ticks from the end of an operation to its output's use on another worker, 0 or more", 0);
-  example::add_integer(app, "--comm-between", comm_between,
-                       "the same between nodes, where --ranks-per-node is given", 0)
+            parse_integers);
+  add_integer(app, "--comm", comm,
+              "ticks from the end of an operation to its output's use on another worker, 0 or more",
+              0);
+  add_integer(app, "--comm-between", comm_between,
+              "the same between nodes, where --ranks-per-node is given", 0)
       ->default_str("as --comm");
-  example::add_integer(app, "--ranks-per-node", job.transfer.ranks_per_node,
-                       "consecutive ranks that make a node; 0: all on one", 0);
-  example::add_integer(app, "--overlap-gain", job.costs.overlap_gain,
-                       "ticks that an overlapped forward and backward take less than one after the "
-                       "other (dual_pipe, dual_pipe_v)",
-                       0);
+  add_integer(app, "--ranks-per-node", job.transfer.ranks_per_node,
+              "consecutive ranks that make a node; 0: all on one", 0);
+  add_integer(app, "--overlap-gain", job.costs.overlap_gain,
+              "ticks that an overlapped forward and backward take less than one after the "
+              "other (dual_pipe, dual_pipe_v)",
+              0);
   add_costs(
       "--stash", job.stash.forward,
       "what a forward adds to a rank's stash, in units of --memory; one value, or one a stage",
-      example::parse_sizes)
+      parse_sizes)
       ->type_name("U[,U...]");
   add_costs("--stash-input", job.stash.backward_input,
-            "what of it a backward-input gives back already; likewise", example::parse_sizes)
+            "what of it a backward-input gives back already; likewise", parse_sizes)
       ->type_name("U[,U...]");
   auto* const dead_option =
       app.add_option("--dead", dead, "dead workers, pipeline:stage counted from 0")
           ->type_name("P:S[,P:S...]");
   app.add_option("--memory", memory,
                  "the most that a rank stashes, from forward to backward (or backward_weight), in "
-                 "units of --stash, that is micro-batches "
-                 "where that is left out: none (no limit), 1f1b (s - i on the i-th of s ranks), a "
-                 "number, or "
-                 "one a rank; K, M, G, T behind it stand for 2^10, 2^20, 2^30, 2^40, of --stash "
-                 "too")
+                 "units of --stash, that is micro-batches where that is left out: none (no limit), "
+                 "1f1b (s - i on the i-th of s ranks), a number, or one a rank; K, M, G, T behind "
+                 "it stand for 2^10, 2^20, 2^30, 2^40, of --stash too")
       ->type_name("none|1f1b|N[,N...]")
       ->capture_default_str();
-  auto* const solvers =
+  auto* const solver_option =
       app.add_option("--solver", solver,
-                     "who plans; slipstream and branch_and_bound plan around dead workers; bamboo: "
-                     "as --policy bamboo")
-          ->one_of(plan_pipeline::names())
+                     "who plans; slipstream and branch_and_bound plan around "
+                     "dead workers; bamboo: as --policy bamboo")
+          ->one_of(names())
           ->capture_default_str();
-  auto* const policies =
+  auto* const policy_option =
       app.add_option(
              "--policy", policy,
              "what a system runs after the loss of --dead. slipstream: peers take the "
@@ -431,32 +401,31 @@ int main(int argc, char** argv) {
              "named (nobody lost: 1f1b with redundant forwards); oobleck: pipelines of other "
              "lengths; drop: the pipelines that are whole; regroup: as many as live workers fill. "
              "The last three run under --solver, one_f_one_b where that is left out")
-          ->one_of(example::names_of(plan_pipeline::policies));
-  auto* const failed = example::add_integer(
+          ->one_of(names_of(policies));
+  auto* const failed = add_integer(
       app, "--failed-at", failed_at,
-      "bamboo: the lockstep of 1f1b in which the last of the dead workers is lost; the "
-      "forward of micro-batch m at stage s runs in s + 2m, its backward in "
-      "2S - 1 - s + 2m",
+      "bamboo: the lockstep of 1f1b in which the last of the dead workers is lost; the forward of "
+      "micro-batch m at stage s runs in s + 2m, its backward in 2S - 1 - s + 2m",
       0);
   app.add_option("--csv-in", csv_in,
                  "a schedule of torch.distributed.pipelining to look at instead of planning one, "
                  "with comms or without")
       ->type_name("FILE")
-      ->excludes(pipelines, stages, microbatches, layouts, chunk, dead_option, solvers, policies,
-                 failed);
+      ->excludes(pipelines, stages, microbatches, layouts, chunk, dead_option, solver_option,
+                 policy_option, failed);
   auto* const layers =
-      app.add_option("--layers", layers_in,
-                     "layers to cut into the stages of --ranks ranks: a CSV with the header "
-                     "name,forward,backward_input,backward_weight,state_bytes,activation_bytes. "
-                     "Layout and order are chosen, too; --memory is what a rank has for states and "
-                     "stashes")
+      app.add_option(
+             "--layers", layers_in,
+             "layers to cut into the stages of --ranks ranks: a CSV with the header "
+             "name,forward,backward_input,backward_weight,state_bytes,activation_bytes. Layout and "
+             "order are chosen, too; --memory is what a rank has for states and stashes")
           ->type_name("FILE")
-          ->excludes(stages, layouts, chunk, dead_option, solvers, policies, failed);
+          ->excludes(stages, layouts, chunk, dead_option, solver_option, policy_option, failed);
   for (char const* const option : {"--csv-in", "--forward", "--backward-input", "--backward-weight",
                                    "--step", "--stash", "--stash-input", "--overlap-gain"})
     layers->excludes(std::string(option));
   auto* const ranks_option =
-      example::add_integer(app, "--ranks", ranks, "N, ranks of each pipeline, with --layers", 1);
+      add_integer(app, "--ranks", ranks, "N, ranks of each pipeline, with --layers", 1);
   ranks_option->default_str("");
   app.add_option("--csv-out", csv_out,
                  "writes the plan of pipeline 0 for torch's _load_csv, compute_only")
@@ -480,18 +449,18 @@ int main(int argc, char** argv) {
       ->one_of({"json", "svg", "trace", "text", "megatron", "torchtitan"})
       ->capture_default_str();
   app.footer(
-      "All times are whole ticks, of any unit you like. A fused backward takes "
-      "backward-input + backward-weight.\n"
-      "JSON: solver, status, makespan (end of the last forward or backward), period "
-      "(distance of iterations, step included),\n"
-      "lower_bound (of the period), plan_us (microseconds that the solver took, one run), "
-      "bubble (idle share of live workers),\n"
-      "staggered_step, reason, workers (pipeline, stage, stages (of all its chunks), "
-      "stash_peak, overlapped (where there are\n"
-      "pairs: indices of their first ops), ops (kind F, B, I: backward_input, W: "
-      "backward_weight or\n"
-      "S: step, pipeline: the micro-batch's owner, microbatch, stage, start, end)). Times "
-      "are those of one iteration in the\n"
+      "All times are whole ticks, of any unit you like. A fused backward takes backward-input + "
+      "backward-weight.\n"
+      "JSON: solver, status, makespan (end of the last forward or backward), period (distance of "
+      "iterations, step included),\n"
+      "lower_bound (of the period), plan_us (microseconds that the solver took, one run), bubble "
+      "(idle share of live workers),\n"
+      "staggered_step, reason, workers (pipeline, stage, stages (of all its chunks), stash_peak, "
+      "overlapped (where there are\n"
+      "pairs: indices of their first ops), ops (kind F, B, I: backward_input, W: backward_weight "
+      "or\n"
+      "S: step, pipeline: the micro-batch's owner, microbatch, stage, start, end)). Times are "
+      "those of one iteration in the\n"
       "steady state of many.\n"
       "With --policy also: policy, members (ranks of the start, one for each of workers), waiting "
       "(live ranks without a part),\n"
@@ -499,58 +468,58 @@ int main(int argc, char** argv) {
       "With --layers also: stages ([first, end) of the layers of each), layout and chunks; "
       "lower_bound is that of every cut,\n"
       "layout and order, and times count no step.\n"
-      "With bamboo also: kind R, a redundant forward, of the stage behind the "
-      "worker's; bamboo (makespan_without:\n"
-      "that of 1f1b, takeover: null or lost, shadow, failed_at, reused (its forwards that "
-      "the shadow had made), resumed (what\n"
+      "With bamboo also: kind R, a redundant forward, of the stage behind the worker's; bamboo "
+      "(makespan_without:\n"
+      "that of 1f1b, takeover: null or lost, shadow, failed_at, reused (its forwards that the "
+      "shadow had made), resumed (what\n"
       "it computes of the interrupted iteration), survivors (what the ranks were before)). "
       "Makespan, period and workers are then\n"
       "those of the iterations after the losses, until all pipelines are formed anew. stash_peak\n"
       "counts no outputs of redundant forwards.\n"
-      "Exit status: 0 for a plan; 1 where there is none (status infeasible or "
-      "limit_reached, the reason also on standard error,\n"
+      "Exit status: 0 for a plan; 1 where there is none (status infeasible or limit_reached, the "
+      "reason also on standard error,\n"
       "nothing on standard output where a picture was asked for); 2 for bad input.\n\n"
       "Example: plan_pipeline --pipelines 3 --stages 4 --microbatches 6 --step 3 --dead 1:2 "
       "--solver slipstream --format text");
 
-  return example::guarded(app, argc, argv, [&] {
+  return guarded(app, argc, argv, [&] {
     plan_pipeline::policy const* const by =
-        policy.empty() ? nullptr
-                       : &plan_pipeline::policy_named(policy, solvers->count() > 0, solver);
-    if (releases->count() > 0 && csv_comms.empty())
-      throw shunt::invalid_problem("--torch", "is the release that --csv-comms is for");
-    bool const by_bamboo = solver == plan_pipeline::bamboo_name;
-    if (failed->count() > 0 && (!by_bamboo || dead.empty()))
-      throw shunt::invalid_problem("--failed-at", "is for bamboo with --dead");
+        policy.empty() ? nullptr : &policy_named(policy, solver_option->count() > 0, solver);
+    refuse_if(releases->count() > 0 && csv_comms.empty(), "--torch",
+              "is the release that --csv-comms is for");
+    bool const by_bamboo = solver == bamboo_name;
+    refuse_if(failed->count() > 0 && (!by_bamboo || dead.empty()), "--failed-at",
+              "is for bamboo with --dead");
     job.transfer.within_node = comm;
     job.transfer.between_nodes = comm_between < 0 ? comm : comm_between;
-    if (layers_in.empty() && ranks_option->count() > 0)
-      throw shunt::invalid_problem("--ranks", "is the number of ranks for --layers");
-    if (!layers_in.empty() && ranks_option->count() == 0)
-      throw shunt::invalid_problem("--layers", "needs --ranks");
+    refuse_if(layers_in.empty() && ranks_option->count() > 0, "--ranks",
+              "is the number of ranks for --layers");
+    refuse_if(!layers_in.empty() && ranks_option->count() == 0, "--layers", "needs --ranks");
     bool const as_layers = format == "megatron" || format == "torchtitan";
-    if (layers_in.empty() && as_layers)
-      throw shunt::invalid_problem("--format", format + " is for --layers");
+    refuse_if(layers_in.empty() && as_layers, "--format", format + " is for --layers");
     planned answer;
     std::string external;  // the layers in another system's form
-    std::optional<plan_pipeline::layer_plan> cut;
-    std::optional<plan_pipeline::bamboo_plan> bamboo;
-    plan_pipeline::continuation after;
+    std::optional<layer_plan> cut;
+    std::optional<bamboo_plan> bamboo;
+    continuation after;
     double microseconds = 0;
     std::size_t dead_workers = 0;
-    if (!layers_in.empty()) {
-      auto const problem = plan_pipeline::layer_problem(layers_in, ranks, job, memory);
-      example::naming_options(plan_pipeline::options_of_layers, [&] { shunt::validate(problem); });
-      auto const cells = std::int64_t{problem.microbatches} * problem.pipelines * problem.ranks * 8;
-      if (cells > most_cells)
-        throw shunt::invalid_problem("--microbatches",
-                                     "pipelines x ranks x microbatches must be at most " +
-                                         std::to_string(most_cells / 8));
+    auto const timed = [&](auto const& solve) {
       auto const start = std::chrono::steady_clock::now();
-      auto made = shunt::solve(problem, shunt::layer_planner{.waves = format != "megatron"});
-      microseconds =
-          std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start)
-              .count();
+      auto found = solve();
+      std::chrono::duration<double, std::micro> const taken =
+          std::chrono::steady_clock::now() - start;
+      microseconds = taken.count();
+      return found;
+    };
+    if (!layers_in.empty()) {
+      auto const problem = layer_problem(layers_in, ranks, job, memory);
+      naming_options(options_of_layers, [&] { shunt::validate(problem); });
+      require_cells(std::int64_t{problem.microbatches} * problem.pipelines, problem.ranks,
+                    most_cells / 8, "ranks");
+      auto made = timed([&] {
+        return shunt::solve(problem, shunt::layer_planner{.waves = format != "megatron"});
+      });
       answer = {.plan = std::move(made.plan.schedule),
                 .status = made.status,
                 .objective = made.objective,
@@ -564,56 +533,48 @@ int main(int argc, char** argv) {
       }
       cut = {.job = problem, .stages = std::move(made.plan.stages)};
       solver = shunt::layer_planner::name;
-    } else if (csv_in.empty()) {
-      job.dead = example::parse_workers("--dead", dead);
-      job.layout = example::naming_options(plan_pipeline::options_of_fields, [&] {
-        return parse_layout(layout, chunks, solver, job);
-      });
     } else {
-      auto read = shunt::read_pytorch_csv_file(csv_in);
-      job.pipelines = read.job.pipelines, job.stages = read.job.stages,
-      job.microbatches = read.job.microbatches, job.layout = read.job.layout;
-      answer.plan = std::move(read.schedule);
-      solver = "csv";
-    }
-    if (!cut) job.memory = parse_memory(memory);
-    auto const counts = job.microbatches.values();  // alike, or a sum of what the list has
-    std::int64_t all = counts.size() == 1 ? std::int64_t{counts[0]} * job.pipelines : 0;
-    if (counts.size() > 1) all = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
-    auto const cells = shunt::checked_multiply(all, job.stages);
-    if (!cut && (!cells || *cells > most_cells))
-      throw shunt::invalid_problem("--microbatches",
-                                   "pipelines x stages x microbatches must be at most " +
-                                       std::to_string(most_cells));
-
-    if (comm_between >= 0 && comm_between != comm && job.transfer.ranks_per_node == 0)
-      throw shunt::invalid_problem("--comm-between",
-                                   "differs from --comm, which needs --ranks-per-node");
-    if (!cut) {
-      example::naming_options(plan_pipeline::options_of_fields, [&] { shunt::validate(job); });
-    }
-    if (!cut && csv_in.empty()) {
-      shunt::slipstream const slipstream{
-          .reroute = !no_reroute, .split = !no_split, .stagger = !no_stagger};
-      auto const start = std::chrono::steady_clock::now();
-      if (by_bamboo) bamboo.emplace();
-      dead_workers = job.dead.size();
-      answer = example::naming_options(plan_pipeline::options_of_fields, [&] {
-        if (by != nullptr)
-          if (auto const why = plan_pipeline::go_on(job, *by, after); !why.empty())
-            return planned{.status = shunt::status::infeasible, .reason = why};
-        return bamboo ? plan_pipeline::plan_bamboo(job, failed_at, *bamboo)
-                      : plan(job, solver, slipstream);
-      });
-      if (bamboo && bamboo->takeover) after.members = bamboo->takeover->survivors;
-      microseconds =
-          std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start)
-              .count();
-    } else if (!cut) {
-      for (auto const& broken : shunt::check(job, answer.plan))
-        if (broken.rule != shunt::pipeline_rule::memory)
-          throw shunt::invalid_problem(csv_in, "is no plan: " + to_string(broken));
-      answer = shunt::evaluated(job, std::move(answer.plan));
+      if (csv_in.empty()) {
+        job.dead = parse_workers("--dead", dead);
+        job.layout = naming_options(options_of_fields,
+                                    [&] { return parse_layout(layout, chunks, solver, job); });
+      } else {
+        auto read = shunt::read_pytorch_csv_file(csv_in);
+        job.pipelines = read.job.pipelines, job.stages = read.job.stages,
+        job.microbatches = read.job.microbatches, job.layout = read.job.layout;
+        answer.plan = std::move(read.schedule);
+        solver = "csv";
+      }
+      job.memory = parse_memory(memory);
+      auto const counts = job.microbatches.values();  // alike, or a sum of what the list has
+      require_cells(counts.size() == 1
+                        ? std::int64_t{counts[0]} * job.pipelines
+                        : std::accumulate(counts.begin(), counts.end(), std::int64_t{0}),
+                    job.stages, most_cells, "stages");
+      refuse_if(comm_between >= 0 && comm_between != comm && job.transfer.ranks_per_node == 0,
+                "--comm-between", "differs from --comm, which needs --ranks-per-node");
+      naming_options(options_of_fields, [&] { shunt::validate(job); });
+      if (csv_in.empty()) {
+        if (by_bamboo) bamboo.emplace();
+        dead_workers = job.dead.size();
+        answer = timed([&] {
+          return naming_options(options_of_fields, [&] {
+            if (by != nullptr)
+              if (auto const why = go_on(job, *by, after); !why.empty())
+                return planned{.status = shunt::status::infeasible, .reason = why};
+            return bamboo
+                       ? plan_bamboo(job, failed_at, *bamboo)
+                       : plan(job, solver,
+                              {.reroute = !no_reroute, .split = !no_split, .stagger = !no_stagger});
+          });
+        });
+        if (bamboo && bamboo->takeover) after.members = bamboo->takeover->survivors;
+      } else {
+        for (auto const& broken : shunt::check(job, answer.plan))
+          refuse_if(broken.rule != shunt::pipeline_rule::memory, csv_in,
+                    "is no plan: " + to_string(broken));
+        answer = shunt::evaluated(job, std::move(answer.plan));
+      }
     }
 
     result shown{.job = job,
@@ -627,9 +588,9 @@ int main(int argc, char** argv) {
                  .layers = std::move(cut)};
     if (answer.has_plan()) {
       if (shown.has_redundant()) {
-        if (!csv_out.empty() || !csv_comms.empty())
-          throw shunt::invalid_problem(csv_out.empty() ? "--csv-comms" : "--csv-out",
-                                       "has no place for redundant forwards");
+        refuse_if(!csv_out.empty() || !csv_comms.empty(),
+                  csv_out.empty() ? "--csv-comms" : "--csv-out",
+                  "has no place for redundant forwards");
         shown.redundant = shunt::times(job, *shown.bamboo->redundant);
         shown.table = shown.redundant.plain;
       } else {

@@ -4,9 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "bamboo.hpp"
 #include "cli.hpp"
-#include "named.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
@@ -30,6 +28,8 @@
 
 namespace plan_pipeline {
 
+inline constexpr std::string_view bamboo_name = "bamboo";
+
 using planned = shunt::solution<shunt::pipeline_schedule>;
 
 /// A solver under its name, and the layout it is for, as --layout says it.
@@ -40,7 +40,7 @@ struct entry {
 };
 
 template <class Solver>
-[[nodiscard]] constexpr entry listed(std::string_view layout) {
+constexpr entry listed(std::string_view layout) {
   return {Solver::name, layout,
           [](shunt::pipeline_job const& job) { return shunt::solve(job, Solver{}); }};
 }
@@ -65,7 +65,7 @@ inline constexpr std::array solvers{
     listed<shunt::branch_and_bound>("linear"),
 };
 
-[[nodiscard]] inline std::vector<std::string> names() {
+inline std::vector<std::string> names() {
   auto all = example::names_of(solvers);
   all.emplace_back(shunt::slipstream::name);
   all.emplace_back(bamboo_name);

@@ -22,12 +22,65 @@
 #include <utility>
 #include <vector>
 
-#include "event_heap.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/problem/failure_trace.hpp"
 #include "shunt/solve/pipeline/bamboo_rendezvous.hpp"
 
 namespace reproduce_papers {
+
+/// A binary heap of which the array is known, ties included: the artifact's simulators look at the
+/// array itself. Order as in CPython's heapq: a pop sinks the last element to a leaf, along the
+/// smaller child and the right one of two equals, and raises it from there.
+template <class T>
+class event_heap {
+ public:
+  void push(T value) {
+    array_.push_back(std::move(value));
+    raise(0, array_.size() - 1);
+  }
+
+  /// The least element. Requires that there is one.
+  T pop() {
+    T last = std::move(array_.back());
+    array_.pop_back();
+    if (array_.empty()) return last;
+    std::swap(last, array_.front());
+    sink(0);
+    return last;
+  }
+
+  /// Orders the array anew, which moves equal elements of a heap too.
+  void heapify() {
+    for (std::size_t i = array_.size() / 2; i-- > 0;) sink(i);
+  }
+
+  std::vector<T> const& array() const { return array_; }
+
+ private:
+  void raise(std::size_t top, std::size_t at) {
+    T value = std::move(array_[at]);
+    while (at > top) {
+      std::size_t const parent = (at - 1) / 2;
+      if (!(value < array_[parent])) break;
+      array_[at] = std::move(array_[parent]);
+      at = parent;
+    }
+    array_[at] = std::move(value);
+  }
+  void sink(std::size_t top) {
+    T value = std::move(array_[top]);
+    std::size_t at = top;
+    for (std::size_t child = 2 * at + 1; child < array_.size(); child = 2 * at + 1) {
+      if (child + 1 < array_.size() && !(array_[child] < array_[child + 1])) ++child;
+      array_[at] = std::move(array_[child]);
+      at = child;
+    }
+    array_[at] = std::move(value);
+    raise(top, at);
+  }
+
+  std::vector<T> array_;
+};
 
 /// Samples/s by the number of nodes, and what events cost, as the artifact has them.
 struct artifact_table {
@@ -39,7 +92,7 @@ struct artifact_table {
   std::array<double, 16> rate{};  ///< samples/s of 30, 29 .. 15 nodes; fewer as 15
 
   /// Milliseconds of a step.
-  [[nodiscard]] std::int64_t step(std::size_t nodes) const {
+  std::int64_t step(std::size_t nodes) const {
     double const at = rate[30 - std::clamp<std::size_t>(nodes, 15, 30)];
     if (at == 0) return 1'000'000'000'000;  // no end
     return static_cast<std::int64_t>(static_cast<double>(samples) / at * 1000);
@@ -56,7 +109,7 @@ struct event {
   shunt::node_id node{};
   std::int32_t version = 0;  ///< of the rendezvous that began the step
 
-  [[nodiscard]] bool operator<(event const& other) const {
+  bool operator<(event const& other) const {
     return std::pair(at, kind) < std::pair(other.at, other.kind);
   }
 };
@@ -74,7 +127,7 @@ class artifact_run {
   }
 
   /// Returns samples/s.
-  [[nodiscard]] double mean() {
+  double mean() {
     auto& rules = static_cast<Rules&>(*this);
     while (!events_.array().empty()) {
       event const e = events_.pop();
@@ -124,7 +177,7 @@ class artifact_run {
     return std::find_if(nodes_.begin(), nodes_.end(),
                         [&](node const& n) { return n.name == name; });
   }
-  [[nodiscard]] std::vector<shunt::node_id> all_ready() const {
+  std::vector<shunt::node_id> all_ready() const {
     std::vector<shunt::node_id> found;
     for (auto const& n : nodes_)
       if (n.ready) found.push_back(n.name);
@@ -205,7 +258,7 @@ class artifact_oobleck : public detail::artifact_run<artifact_oobleck> {
 
  private:
   friend artifact_run;
-  [[nodiscard]] std::int64_t rendezvous(detail::kind) const { return table_.rendezvous; }
+  std::int64_t rendezvous(detail::kind) const { return table_.rendezvous; }
   void met() {}
   void lose(std::int64_t at, node const&) {
     events_.heapify();
@@ -228,9 +281,7 @@ class artifact_varuna : public detail::artifact_run<artifact_varuna> {
   friend artifact_run;
   static constexpr std::size_t every = 10;
 
-  [[nodiscard]] std::int64_t rendezvous(detail::kind) const {
-    return table_.rendezvous - table_.checkpoint;
-  }
+  std::int64_t rendezvous(detail::kind) const { return table_.rendezvous - table_.checkpoint; }
   void met() {}
   void lose(std::int64_t at, node const&) {
     removed_ = true;
@@ -264,7 +315,7 @@ class artifact_varuna : public detail::artifact_run<artifact_varuna> {
     begin_step(at);
   }
   /// Whether a removal lies before the next checkpoint in the array.
-  [[nodiscard]] bool removal_first() const {
+  bool removal_first() const {
     for (auto const& e : events_.array()) {
       if (e.kind == detail::kind::checkpoint) return false;
       if (e.kind == detail::kind::remove) break;
@@ -286,7 +337,7 @@ class artifact_bamboo : public detail::artifact_run<artifact_bamboo> {
 
  private:
   friend artifact_run;
-  [[nodiscard]] std::int64_t rendezvous(detail::kind how) const {
+  std::int64_t rendezvous(detail::kind how) const {
     return how == detail::kind::global ? 30'000 : table_.rendezvous;
   }
   void met() { slow_.reset(); }
@@ -319,7 +370,7 @@ class artifact_bamboo : public detail::artifact_run<artifact_bamboo> {
     else
       begin_step(at);
   }
-  [[nodiscard]] bool reconfigures() const {
+  bool reconfigures() const {
     auto const overloaded =
         static_cast<std::size_t>(std::count_if(nodes_.begin(), nodes_.end(), [](node const& n) {
           return n.active && n.workers.size() > 1;

@@ -11,20 +11,17 @@
 
 #include "artifact.hpp"
 #include "cli.hpp"
-#include "files.hpp"
+#include "findings.hpp"
 #include "output_file.hpp"
-#include "picture.hpp"
-#include "policies.hpp"
 #include "published.hpp"
-#include "report_json.hpp"
-#include "report_text.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/io/chart.hpp"
 #include "tables.hpp"
-#include "time_to_loss.hpp"
-#include "validation.hpp"
 
 namespace {
+
+using namespace example;
+using namespace reproduce_papers;
 
 using namespace reproduce_papers;
 
@@ -41,9 +38,9 @@ void add_table(findings& found, steady_states const& at, published_costs const& 
 }  // namespace
 
 int main(int argc, char** argv) {
-  example::argument_parser app{
-      "Reproduces published throughputs of training under failures, and compares all "
-      "systems over the same traces with one cost model;\n"
+  argument_parser app{
+      "Reproduces published throughputs of training under failures, and compares all systems over "
+      "the same traces with one cost model;\n"
       "and trains the systems of SwiftMoE's evaluation to a loss, a few minutes on two cores.\n"};
   std::string folder = SHUNT_REPOSITORY "/tests/data/failures", availability, picture, loss,
               drawn = "gcp", model = "medium";
@@ -52,8 +49,8 @@ int main(int argc, char** argv) {
   experts.setup.iterations = 400;
   std::string redundancy{to_string(bamboo_rates::scheduled)};
   app.add_option("--traces", folder,
-                 "folder of the artifact's traces: 6h.csv, 1h.csv, 30m.csv, "
-                 "10m.csv, gcp.csv and p3.csv, rows time_ms,add|remove,node")
+                 "folder of the artifact's traces: 6h.csv, 1h.csv, 30m.csv, 10m.csv, gcp.csv and "
+                 "p3.csv, rows time_ms,add|remove,node")
       ->type_name("DIR")
       ->capture_default_str();
   app.add_option("--availability", availability,
@@ -72,19 +69,18 @@ int main(int argc, char** argv) {
   app.add_option("--svg-model", model, "the model whose costs --svg draws")
       ->one_of(known)
       ->capture_default_str();
-  app.add_option(
-         "--bamboo", redundancy,
-         "what redundancy costs Bamboo: scheduled, the redundant forwards of this library's "
-         "plans; measured, the published share of the others' rate")
+  app.add_option("--bamboo", redundancy,
+                 "what redundancy costs Bamboo: scheduled, the redundant forwards of this "
+                 "library's plans; measured, the published share of the others' rate")
       ->one_of({std::string(to_string(bamboo_rates::scheduled)),
                 std::string(to_string(bamboo_rates::measured_slowdown))})
       ->capture_default_str();
-  example::add_integer(app, "--seeds", experts.seeds,
-                       "trains the systems with mixtures of experts with so many seeds; 0: not at "
-                       "all, which leaves out the last section",
-                       0, 1000);
-  example::add_integer(app, "--iterations", experts.setup.iterations, "of each of these trainings",
-                       1, 1'000'000);
+  add_integer(app, "--seeds", experts.seeds,
+              "trains the systems with mixtures of experts with so many seeds; 0: not at "
+              "all, which leaves out the last section",
+              0, 1000);
+  add_integer(app, "--iterations", experts.setup.iterations, "of each of these trainings", 1,
+              1'000'000);
   app.add_option("--text", experts.text, "to train on; default: plays by Shakespeare, 128 KiB")
       ->type_name("FILE");
   app.add_option("--svg-loss", loss, "draws loss over model time of these systems")
@@ -95,24 +91,22 @@ int main(int argc, char** argv) {
              "(mean, printed, fault_scaled, fit),\n"
              "templates, tables (a row for each model, trace and system: mean, seconds, done, lost "
              "by cause, to_oobleck), ratios (stops,\n"
-             "published, salvaged, needed; -1: never), experts (systems.json of "
-             "adaptive_experts, and published figures).\n"
+             "published, salvaged, needed; -1: never), experts (systems.json of adaptive_experts, "
+             "and published figures).\n"
              "Exit status: 0; 1 where the artifact's rules miss its figures by more than 0.5 %; 2 "
              "for bad input.\n\n"
              "Example: reproduce_papers --svg throughput.svg --svg-trace p3 --svg-loss loss.svg");
 
-  return example::guarded(app, argc, argv, [&] {
+  return guarded(app, argc, argv, [&] {
     findings found;
     auto const traces = read_traces(folder);
     std::vector<named_trace> curve;
     if (!availability.empty()) curve.push_back(read_availability(availability));
-    std::optional<example::output_file> throughput_file, loss_file;
+    std::optional<output_file> throughput_file, loss_file;
     if (!picture.empty()) throughput_file.emplace("--svg", picture);
     if (!loss.empty()) loss_file.emplace("--svg-loss", loss);
-    if (loss_file && experts.seeds == 0)
-      throw shunt::invalid_problem("--svg-loss", "needs trainings: not with --seeds 0");
-    if (experts.seeds > 0)
-      static_cast<void>(example::model_of(experts.setup, example::load_text(experts.text)));
+    refuse_if(loss_file && experts.seeds == 0, "--svg-loss", "needs trainings: not with --seeds 0");
+    if (experts.seeds > 0) static_cast<void>(model_of(experts.setup, load_text(experts.text)));
 
     found.artifact = check_artifact(traces);
     auto falls_back = varuna_tables.front().table;
@@ -137,15 +131,15 @@ int main(int argc, char** argv) {
           static_cast<std::size_t>(std::find(known.begin(), known.end(), model) - known.begin());
       auto const trace =
           static_cast<std::size_t>(std::find(names.begin(), names.end(), drawn) - names.begin());
-      throughput_file->write(example::rendered(
-          [&](std::ostream& out) { write_picture(out, found.tables[table], trace); }));
+      throughput_file->write(
+          rendered([&](std::ostream& out) { write_picture(out, found.tables[table], trace); }));
     }
     if (!as_json) write_text(std::cout, found);
-    std::optional<example::system_table> systems;
+    std::optional<system_table> systems;
     if (experts.seeds > 0) {
       if (!as_json) std::cout << '\n' << moe_heading << std::flush;
-      systems = train_moe_systems(experts, [&](example::system_run const& run) {
-        if (!as_json) std::cout << example::described(experts.setup, run) << std::endl;
+      systems = train_moe_systems(experts, [&](system_run const& run) {
+        if (!as_json) std::cout << described(experts.setup, run) << std::endl;
       });
     }
     if (as_json)
@@ -153,8 +147,8 @@ int main(int argc, char** argv) {
     else if (systems)
       write_moe_systems(std::cout, *systems);
     if (loss_file)
-      loss_file->write(example::rendered(
-          [&](std::ostream& out) { shunt::write_svg(out, systems->loss_over_time()); }));
+      loss_file->write(
+          rendered([&](std::ostream& out) { shunt::write_svg(out, systems->loss_over_time()); }));
     bool const agrees = std::all_of(found.artifact.begin(), found.artifact.end(),
                                     [](artifact_check const& row) { return row.error() <= .005; });
     if (!agrees) std::cerr << "the artifact's rules miss its figures" << std::endl;

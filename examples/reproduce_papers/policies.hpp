@@ -15,11 +15,8 @@
 #include "closed_forms.hpp"
 #include "published.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/measure/trace_replay.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/problem/stage_costs.hpp"
-#include "shunt/problem/stage_layout.hpp"
-#include "shunt/problem/template_problem.hpp"
+#include "shunt/measure.hpp"
+#include "shunt/problem.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/oobleck_instances.hpp"
 #include "shunt/solve/pipeline/oobleck_templates.hpp"
@@ -27,7 +24,6 @@
 #include "shunt/solve/pipeline/schedule_store.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "shunt/solve/solver.hpp"
-#include "template_rates.hpp"
 
 namespace reproduce_papers {
 
@@ -37,7 +33,7 @@ class counted_policy {
   using function = std::function<shunt::live_rate(std::int32_t live)>;
   counted_policy(testbed const& t, function rate) : nodes_(t.nodes()), rate_(std::move(rate)) {}
 
-  [[nodiscard]] shunt::live_rate const& of(std::int32_t live) const {
+  shunt::live_rate const& of(std::int32_t live) const {
     live = std::min(live, nodes_);
     auto found = known_->find(live);
     if (found == known_->end()) found = known_->emplace(live, rate_(live)).first;
@@ -55,13 +51,12 @@ class counted_policy {
 };
 
 /// Unit costs, no step: the fault-free job of a testbed.
-[[nodiscard]] inline shunt::pipeline_job job_of(testbed const& t) {
+inline shunt::pipeline_job job_of(testbed const& t) {
   return {.pipelines = t.pipelines, .stages = t.stages, .microbatches = t.microbatches};
 }
 
 /// n dead workers, as evenly over the stages as can be.
-[[nodiscard]] inline std::vector<shunt::worker> spread_failures(testbed const& t,
-                                                                std::int32_t dead) {
+inline std::vector<shunt::worker> spread_failures(testbed const& t, std::int32_t dead) {
   std::vector<shunt::worker> all;
   for (std::int32_t k = 0; k < dead; ++k)
     all.push_back({.pipeline = (k / t.stages + k % t.stages) % t.pipelines, .stage = k % t.stages});
@@ -70,8 +65,8 @@ class counted_policy {
 
 /// A solver of this library on the live nodes, failures normalised: the nodes that live change
 /// places where that helps. No plan where a stage has no node left.
-[[nodiscard]] inline counted_policy solved(testbed const& t, shunt::slipstream const& solver,
-                                           shunt::stash_cap memory = {}) {
+inline counted_policy solved(testbed const& t, shunt::slipstream const& solver,
+                             shunt::stash_cap memory = {}) {
   auto job = job_of(t);
   job.memory = std::move(memory);
   auto const store = std::make_shared<shunt::schedule_store<>>(std::move(job), solver);
@@ -87,20 +82,19 @@ class counted_policy {
 }
 
 /// SlipStream with re-routing alone: fused backwards, one step, the memory of 1F1B.
-[[nodiscard]] inline counted_policy rerouted(testbed const& t) {
+inline counted_policy rerouted(testbed const& t) {
   return solved(t, {.split = false, .stagger = false}, shunt::stash_cap::one_f_one_b());
 }
 
 /// A closed form by the number of dead workers.
-[[nodiscard]] inline counted_policy closed(testbed const& t,
-                                           double (*rate)(testbed const&, std::int32_t)) {
+inline counted_policy closed(testbed const& t, double (*rate)(testbed const&, std::int32_t)) {
   return {t, [t, rate](std::int32_t live) -> shunt::live_rate {
             return {rate(t, t.nodes() - live), {}};
           }};
 }
 
 /// Whole pipelines alone, floor(live / S), over which the batch is spread; 1F1B.
-[[nodiscard]] inline counted_policy regrouped(testbed const& t) {
+inline counted_policy regrouped(testbed const& t) {
   return {t, [t](std::int32_t live) -> shunt::live_rate {
             auto const whole = live / t.stages;
             if (whole < 1) return {};  // waits for nodes
@@ -117,13 +111,12 @@ enum class bamboo_rates : std::uint8_t {
   scheduled,         ///< the period of 1F1B with the redundant forwards of this library's plans
   measured_slowdown  ///< 1F1B without them, at the published share of its rate
 };
-[[nodiscard]] constexpr std::string_view to_string(bamboo_rates r) {
+constexpr std::string_view to_string(bamboo_rates r) {
   return r == bamboo_rates::scheduled ? "scheduled" : "measured";
 }
 
 /// Bamboo: floor(live / S) pipelines, over which the batch is spread; the other nodes wait.
-[[nodiscard]] inline shunt::live_rate bamboo_rate(testbed const& t, bamboo_rates rates,
-                                                  std::int32_t live) {
+inline shunt::live_rate bamboo_rate(testbed const& t, bamboo_rates rates, std::int32_t live) {
   auto const whole = live / t.stages;
   if (whole < 1) return {};
   auto one = t;
@@ -139,7 +132,7 @@ enum class bamboo_rates : std::uint8_t {
 /// Oobleck's planner: templates of n_min .. 3 n_min nodes by the makespan of 1F1B, the best
 /// multiset of them and the best distribution of the batch. A layer takes 3 ticks, a stage of L / S
 /// layers too.
-[[nodiscard]] inline counted_policy planned_templates(testbed const& t) {
+inline counted_policy planned_templates(testbed const& t) {
   shunt::template_problem const problem{
       .layers = std::vector<shunt::template_layer>(static_cast<std::size_t>(t.layers)),
       .nodes = std::min(t.layers, 3 * t.least),
@@ -161,7 +154,7 @@ enum class bamboo_rates : std::uint8_t {
 }
 
 /// Oobleck's templates by formula.
-[[nodiscard]] inline counted_policy templates(testbed const& t, pipeline_order order) {
+inline counted_policy templates(testbed const& t, pipeline_order order) {
   return {t, [t, order](std::int32_t live) -> shunt::live_rate {
             return {best_templates(t, order, live).rate, {}};
           }};
@@ -218,9 +211,8 @@ struct steady_states {
 /// All systems with what changes cost them. An iteration without failures takes `iteration`
 /// seconds. A change costs SlipStream and TorchFT 1 s and half an iteration, or 0.1 of one where
 /// finished work is salvaged; the others what the artifact says.
-[[nodiscard]] inline std::vector<opponent> opponents(steady_states const& at,
-                                                     published_costs const& costs,
-                                                     double iteration) {
+inline std::vector<opponent> opponents(steady_states const& at, published_costs const& costs,
+                                       double iteration) {
   using enum rate_source;
   auto const of = [&](double lose, double stop, double join) {
     return shunt::event_costs{.iteration = iteration, .lose = lose, .stop = stop, .join = join};

@@ -1,28 +1,149 @@
 #pragma once
+/// What must agree with others' figures before a table is worth reading.
 /// Throughput of all systems over traces, and what the ratio of two depends on.
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "artifact.hpp"
+#include "cli.hpp"
+#include "closed_forms.hpp"
 #include "policies.hpp"
-#include "shunt/measure/trace_replay.hpp"
-#include "validation.hpp"
+#include "published.hpp"
+#include "shunt/core.hpp"
+#include "shunt/io.hpp"
+#include "shunt/measure.hpp"
+#include "shunt/problem.hpp"
 
 namespace reproduce_papers {
+
+using namespace example;
+
+/// A trace and its name.
+struct named_trace {
+  std::string name{};
+  shunt::failure_trace trace{};
+};
+
+/// The artifact's rules on its traces, samples/s.
+struct artifact_check {
+  std::string_view system{}, model{};
+  std::vector<double> recorded{}, shipped{}, repaired{};
+
+  /// Returns the largest relative difference between the recorded and the shipped means.
+  double error() const {
+    double worst = 0;
+    for (std::size_t k = 0; k < recorded.size(); ++k) {
+      double const off = std::abs(shipped[k] - recorded[k]);
+      if (off > .0005) worst = std::max(worst, off / std::max(recorded[k], .001));
+    }
+    return worst;
+  }
+};
+
+/// Requires the traces of trace_names, in that order.
+inline std::vector<artifact_check> check_artifact(std::vector<named_trace> const& traces) {
+  std::vector<artifact_check> all;
+  auto const add = [&]<class Simulator>(std::string_view system, auto const& tables, Simulator*) {
+    for (auto const& t : tables) {
+      artifact_check row{.system = system, .model = t.table.model};
+      for (std::size_t k = 0; k < traces.size(); ++k) {
+        row.recorded.push_back(t.means[k]);
+        row.shipped.push_back(Simulator(traces[k].trace, t.table, true).mean());
+        row.repaired.push_back(Simulator(traces[k].trace, t.table, false).mean());
+      }
+      all.push_back(std::move(row));
+    }
+  };
+  add("Oobleck", oobleck_tables, static_cast<artifact_oobleck*>(nullptr));
+  add("Varuna", varuna_tables, static_cast<artifact_varuna*>(nullptr));
+  add("Bamboo", bamboo_tables, static_cast<artifact_bamboo*>(nullptr));
+  return all;
+}
+
+/// The mean of a curve over the authors' trace: `of(k)` is the throughput on 24 - k GPUs.
+template <class Curve>
+double mean_over_counts(Curve const& of) {
+  double work = 0, seconds = 0;
+  for (std::size_t k = 0; k < seconds_of_counts.size(); ++k) {
+    work += seconds_of_counts[k] * of(k);
+    seconds += seconds_of_counts[k];
+  }
+  return work / seconds;
+}
+inline double published_mean(std::array<double, 10> const& curve) {
+  return mean_over_counts([&](std::size_t k) { return curve[k]; });
+}
+inline double scaled_mean(std::array<double, 10> const& curve) {
+  return mean_over_counts(
+      [&](std::size_t k) { return curve[0] * static_cast<double>(24 - k) / 24; });
+}
+
+/// How far a curve is from another, both relative to their first points.
+struct curve_fit {
+  double rms = 0, worst = 0;
+};
+template <class Ours, class Points>
+curve_fit distance(Ours const& ours, Points const& points) {
+  curve_fit fit;
+  std::size_t n = 0;
+  for (; n < points.size(); ++n) {
+    double const off = ours(static_cast<std::int32_t>(n)) - points[n] / points[0];
+    fit.rms += off * off;
+    fit.worst = std::max(fit.worst, std::abs(off));
+  }
+  fit.rms = std::sqrt(fit.rms / static_cast<double>(n));
+  return fit;
+}
+
+/// The closed form that fits a published curve best: micro-batches, and the share of an iteration
+/// that each failure adds beside it.
+struct closed_form_fit {
+  std::int32_t microbatches = 0;
+  double a_failure = 0;
+  curve_fit fit{};
+};
+inline closed_form_fit fit_closed_form(std::array<double, 10> const& points) {
+  closed_form_fit best{.fit = {.rms = 1e9}};
+  for (std::int32_t m = 4; m <= 48; ++m)
+    for (int thousandths = 0; thousandths <= 30; ++thousandths) {
+      testbed const t{.microbatches = m};
+      double const each = thousandths / 1000.0;
+      auto const fit = distance(
+          [&](std::int32_t n) { return published_slipstream(t, n) / (1 + each * n); }, points);
+      if (fit.rms < best.fit.rms) best = {m, each, fit};
+    }
+  return best;
+}
+
+/// Templates by formula against Oobleck's own throughput on 30 .. 15 nodes: GPT-3 medium.
+struct template_fit {
+  curve_fit templates{}, scaled{};
+};
+inline template_fit fit_templates() {
+  testbed const t{.pipelines = 15, .stages = 2, .microbatches = 32, .layers = 24, .least = 1};
+  auto const& points = oobleck_tables[2].table.rate;
+  auto const rate = [&](std::int32_t n) {
+    return best_templates(t, pipeline_order::one_f_one_b, t.nodes() - n).rate;
+  };
+  double const whole = rate(0);
+  return {distance([&](std::int32_t n) { return rate(n) / whole; }, points),
+          distance([&](std::int32_t n) { return fault_scaled(t, n); }, points)};
+}
 
 /// A system over all traces of a table.
 struct table_row {
   opponent system;
   std::vector<shunt::trace_result> runs{};  ///< by trace; none where it does not fit into memory
 
-  [[nodiscard]] double mean(std::size_t trace) const {
-    return runs.empty() ? 0 : runs[trace].mean();
-  }
+  double mean(std::size_t trace) const { return runs.empty() ? 0 : runs[trace].mean(); }
 };
 
 /// All systems over traces with the costs of one model.
@@ -34,19 +155,18 @@ struct throughput_table {
   std::vector<std::string> traces{};
   std::vector<table_row> rows{};
 
-  [[nodiscard]] table_row const& row(std::string_view name) const {
+  table_row const& row(std::string_view name) const {
     return *std::find_if(rows.begin(), rows.end(),
                          [&](table_row const& r) { return r.system.name == name; });
   }
   /// Returns a row's throughput over that of Oobleck.
-  [[nodiscard]] double ratio(table_row const& r, std::size_t trace) const {
+  double ratio(table_row const& r, std::size_t trace) const {
     return r.mean(trace) / row(row_oobleck).mean(trace);
   }
 };
 
-[[nodiscard]] inline throughput_table throughput(steady_states const& at,
-                                                 published_costs const& costs, double iteration,
-                                                 std::vector<named_trace> const& traces) {
+inline throughput_table throughput(steady_states const& at, published_costs const& costs,
+                                   double iteration, std::vector<named_trace> const& traces) {
   throughput_table table{
       .of = at.of, .redundancy = at.redundancy, .costs = costs, .iteration = iteration};
   for (auto const& t : traces) table.traces.push_back(t.name);
@@ -61,8 +181,8 @@ struct throughput_table {
 }
 
 /// The ratio of a row to Oobleck on one trace, where a change stops Oobleck for `stop` seconds.
-[[nodiscard]] inline double ratio_at(throughput_table const& table, std::string_view name,
-                                     named_trace const& on, std::size_t trace, double stop) {
+inline double ratio_at(throughput_table const& table, std::string_view name, named_trace const& on,
+                       std::size_t trace, double stop) {
   auto const& oobleck = table.row(row_oobleck).system;
   auto costs = oobleck.costs;
   costs.stop = costs.join = stop;
@@ -70,9 +190,8 @@ struct throughput_table {
 }
 
 /// The seconds that a change must cost Oobleck for a ratio, to a second; nothing up to an hour: -1.
-[[nodiscard]] inline double stop_for(double ratio, throughput_table const& table,
-                                     std::string_view name, named_trace const& on,
-                                     std::size_t trace) {
+inline double stop_for(double ratio, throughput_table const& table, std::string_view name,
+                       named_trace const& on, std::size_t trace) {
   if (ratio_at(table, name, on, trace, 0) >= ratio) return 0;
   double low = 0, high = 3600;
   if (ratio_at(table, name, on, trace, high) < ratio) return -1;
@@ -92,8 +211,8 @@ struct lever {
   std::array<double, stops.size()> published{}, salvaged{};
   std::array<double, claims.size()> needed{};  ///< stop for each claim, of the published row; -1
 };
-[[nodiscard]] inline std::vector<lever> levers(throughput_table const& table,
-                                               std::vector<named_trace> const& traces) {
+inline std::vector<lever> levers(throughput_table const& table,
+                                 std::vector<named_trace> const& traces) {
   std::vector<lever> all;
   for (std::size_t k = 0; k < traces.size(); ++k) {
     lever one{.trace = traces[k].name};
@@ -117,5 +236,21 @@ struct findings {
   /// Of the tables with the costs of the largest model, by their index.
   std::vector<std::pair<std::size_t, std::vector<lever>>> ratios{};
 };
+
+/// The traces of a folder, in the order of trace_names. Throws invalid_problem, which names file,
+/// row and value.
+inline std::vector<named_trace> read_traces(std::string const& folder) {
+  std::vector<named_trace> all;
+  for (auto const name : trace_names)
+    all.push_back({std::string(name),
+                   shunt::read_failure_csv_file(folder + "/" + std::string(name) + ".csv")});
+  return all;
+}
+
+/// A curve of live nodes under the name of its file.
+inline named_trace read_availability(std::string const& path) {
+  auto name = path.substr(path.find_last_of('/') + 1);
+  return {name.substr(0, name.find('.')), shunt::read_live_counts_csv_file(path)};
+}
 
 }  // namespace reproduce_papers

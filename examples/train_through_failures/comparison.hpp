@@ -8,27 +8,36 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "language_training.hpp"
 #include "options.hpp"
-#include "parameters.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/execute/recovery.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/problem/stage_layout.hpp"
-#include "shunt/solve/author/pipeline.hpp"
-#include "shunt/train/arrangement.hpp"
-#include "shunt/train/pipeline_run.hpp"
-#include "shunt/train/pipeline_training.hpp"
+#include "shunt/shunt.hpp"
+#include "shunt/train.hpp"
 
 namespace example {
 
+/// FNV-1a with 64 bits (Fowler, Noll and Vo) over the bytes of parameters: one number to compare
+/// where parameters are far apart.
+inline std::uint64_t hash_of(std::span<float const> parameters) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (std::byte const b : std::as_bytes(parameters))
+    hash = (hash ^ static_cast<std::uint64_t>(b)) * 0x100000001b3;
+  return hash;
+}
+/// Of all stages: that of their hashes, in order.
+inline std::uint64_t hash_of(std::vector<std::uint64_t> const& stages) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (std::byte const b : std::as_bytes(std::span(stages)))
+    hash = (hash ^ static_cast<std::uint64_t>(b)) * 0x100000001b3;
+  return hash;
+}
+
 /// Of nanoseconds.
-[[nodiscard]] inline double milliseconds(shunt::ticks t) { return static_cast<double>(t) * 1e-6; }
+inline double milliseconds(shunt::ticks t) { return static_cast<double>(t) * 1e-6; }
 
 /// A run through failures.
 struct trained {
@@ -46,7 +55,7 @@ struct expected_training {
   std::vector<double> losses{};
   std::vector<std::uint64_t> hashes{};
 };
-[[nodiscard]] inline expected_training expected_of(training_result const& undisturbed) {
+inline expected_training expected_of(training_result const& undisturbed) {
   expected_training all{.losses = undisturbed.losses};
   for (auto const& parameters : undisturbed.parameters) all.hashes.push_back(hash_of(parameters));
   return all;
@@ -65,20 +74,15 @@ inline void print_recoveries(std::ostream& out, shunt::pipeline_job const& job,
                 "instructions lost", salvaged ? "  backward passes kept" : "");
   for (auto const& l : losses)
     out << format("%-14s %9lld %8.2f %8.2f %8.2f %8.2f %8.2f %8.2f %13d %18lld%s\n",
-                  l.ranks.empty() ? "nobody" : describe(job, l.ranks).c_str(),
-                  static_cast<long long>(l.iteration), ms(l.detect), ms(l.agree), ms(l.restore),
-                  ms(l.replan), ms(l.rebuild), ms(l.redo), l.steps_undone,
-                  static_cast<long long>(l.instructions_lost),
-                  salvaged ? format("%14lld of %3lld", static_cast<long long>(l.kept),
-                                    static_cast<long long>(l.total))
-                                 .c_str()
-                           : "");
+                  l.ranks.empty() ? "nobody" : describe(job, l.ranks), l.iteration, ms(l.detect),
+                  ms(l.agree), ms(l.restore), ms(l.replan), ms(l.rebuild), ms(l.redo),
+                  l.steps_undone, l.instructions_lost,
+                  salvaged ? format("%14lld of %3lld", l.kept, l.total) : "");
 }
 
 /// Why a run ended early, with the stage that no live worker holds; empty where it didn't. A policy
 /// says why itself.
-[[nodiscard]] inline std::string reason_to_stop(options const& o,
-                                                shunt::recovery_report const& report) {
+inline std::string reason_to_stop(options const& o, shunt::recovery_report const& report) {
   if (report.stopped.empty() || o.policy != "slipstream") return report.stopped;
   auto job = o.training.job;
   job.dead.clear();
@@ -89,9 +93,9 @@ inline void print_recoveries(std::ostream& out, shunt::pipeline_job const& job,
 }
 
 /// What differs from the undisturbed run; nothing where it is the same to the last bit.
-[[nodiscard]] inline std::optional<std::string> difference(trained const& run,
-                                                           expected_training const& undisturbed,
-                                                           shunt::pipeline_job const& job) {
+inline std::optional<std::string> difference(trained const& run,
+                                             expected_training const& undisturbed,
+                                             shunt::pipeline_job const& job) {
   if (!run.stopped.empty())
     return format("differ: %zu of %zu iterations were trained", run.iterations.size(),
                   undisturbed.losses.size());
@@ -115,23 +119,23 @@ inline void print_recoveries(std::ostream& out, shunt::pipeline_job const& job,
 inline constexpr double most_difference = 0.01;
 
 /// Whether the last loss of a run whose gradients are not exact is near that of the exact run.
-[[nodiscard]] inline bool near_exact(std::ostream& out, trained const& run,
-                                     expected_training const& exact, shunt::element gradients) {
+inline bool near_exact(std::ostream& out, trained const& run, expected_training const& exact,
+                       shunt::element gradients) {
   if (run.iterations.size() != exact.losses.size()) return false;
   double const off = std::abs(run.iterations.back().loss / exact.losses.back() - 1);
   bool const near = off <= most_difference;
   out << (near ? "near" : "too far from")
       << format(" the exact run without failures: with %s gradients the last loss is %.3g %% off, "
                 "%g %% allowed\n",
-                std::string(to_string(gradients)).c_str(), 100 * off, 100 * most_difference);
+                std::string(to_string(gradients)), 100 * off, 100 * most_difference);
   return near;
 }
 
 /// All there is to say at the end of a run; the exit status. `undisturbed()`
 /// is what it should have come to, which takes as long; a run that ended early doesn't ask for it.
 template <class Undisturbed>
-[[nodiscard]] int conclude(std::ostream& out, trained const& run, language_training const& training,
-                           Undisturbed const& undisturbed) {
+int conclude(std::ostream& out, trained const& run, language_training const& training,
+             Undisturbed const& undisturbed) {
   auto const& job = training.job;
   print_recoveries(out, job, run.losses);
   if (run.computing_share > 0.04)
@@ -145,7 +149,7 @@ template <class Undisturbed>
   if (!run.stopped.empty()) {
     out << "stopped: " << run.stopped << "\n"
         << format("differ: %zu of %lld iterations were trained\n", run.iterations.size(),
-                  static_cast<long long>(training.iterations));
+                  training.iterations);
     return 1;
   }
   expected_training const expected = undisturbed();
@@ -169,7 +173,7 @@ struct seen_change {
   std::vector<std::int32_t> workers{}, microbatches{};  ///< of each pipeline
   std::int64_t waiting = 0, copies = 0, bytes = 0, redone = 0;
 };
-[[nodiscard]] inline seen_change change_of(shunt::rearrangement const& r, shunt::ticks period) {
+inline seen_change change_of(shunt::rearrangement const& r, shunt::ticks period) {
   seen_change all{.iteration = r.iteration,
                   .period = period,
                   .dead = r.dead,
@@ -203,7 +207,7 @@ class progress_log {
     dead_ = dead;
     out_ << format("plan for %d of %d workers: period %s",
                    job_.ranks() - static_cast<std::int32_t>(dead.size()), job_.ranks(),
-                   in_time(period).c_str())
+                   in_time(period))
          << std::endl;
   }
   /// Workers have other parts by a policy.
@@ -229,22 +233,22 @@ class progress_log {
          << " done again; period " << in_time(c.period) << std::endl;
   }
   void iteration(shunt::trained_iteration const& i) {
-    out_ << format("iteration %lld loss %.17g live %d planned %s measured %s",
-                   static_cast<long long>(i.iteration), i.loss, i.live, in_time(i.planned).c_str(),
-                   i.took ? format("%.1f ms", milliseconds(*i.took)).c_str() : "-")
+    out_ << format("iteration %lld loss %.17g live %d planned %s measured %s", i.iteration, i.loss,
+                   i.live, in_time(i.planned),
+                   i.took ? format("%.1f ms", milliseconds(*i.took)) : "-")
          << std::endl;
   }
   void step(std::int64_t iteration, shunt::step_outcome const& seen, int taken_back) {
-    out_ << format("step of iteration %lld: ", static_cast<long long>(iteration))
+    out_ << format("step of iteration %lld: ", iteration)
          << (seen.left_out ? std::string("left out, a gradient was not finite")
                            : format("gradients clipped, their norm was %.6g", seen.norm))
          << format("; %d workers had stepped and rolled back", taken_back) << std::endl;
   }
 
  private:
-  [[nodiscard]] std::string in_time(shunt::ticks t) const {
+  std::string in_time(shunt::ticks t) const {
     return unit_ms_ > 0 ? format("%.1f ms", static_cast<double>(t) * unit_ms_)
-                        : format("%lld units", static_cast<long long>(t));
+                        : format("%lld units", t);
   }
 
   std::ostream& out_;

@@ -17,4 +17,17 @@ int work_for_others(options const& o, worker_order const& order);
 /// no CUDA or this machine no GPU.
 int train_on_cuda(options const& o);
 
+#ifdef SHUNT_WITHOUT_GLOO
+inline int train_with_processes(options const&, command_line const&) {
+  refuse_engine("engine", "Gloo");
+}
+inline int sweep_with_processes(options const&, command_line const&) {
+  refuse_engine("engine", "Gloo");
+}
+inline int work_for_others(options const&, worker_order const&) { refuse_engine("engine", "Gloo"); }
+#endif
+#ifdef SHUNT_WITHOUT_CUDA
+inline int train_on_cuda(options const&) { refuse_engine("engine", "CUDA"); }
+#endif
+
 }  // namespace example

@@ -10,15 +10,13 @@
 #include <vector>
 
 #include "comparison.hpp"
-#include "failure_points.hpp"
 #include "language_training.hpp"
 #include "options.hpp"
 #include "output_file.hpp"
 #include "pictures.hpp"
-#include "run_in_process.hpp"
-#include "shunt/execute/stream_executors.hpp"
-#include "shunt/solve/pipeline/slipstream.hpp"
-#include "shunt/train/pipeline_run.hpp"
+#include "runs.hpp"
+#include "shunt/shunt.hpp"
+#include "shunt/train.hpp"
 #include "stream_model.hpp"
 #include "text.hpp"
 #include "training_device.hpp"
@@ -26,9 +24,8 @@
 namespace example {
 
 /// The largest relative difference of the first `count` losses; infinite where one is no number.
-[[nodiscard]] inline double largest_difference(std::vector<double> const& found,
-                                               std::vector<double> const& expected,
-                                               std::size_t count) {
+inline double largest_difference(std::vector<double> const& found,
+                                 std::vector<double> const& expected, std::size_t count) {
   double largest = 0;
   for (std::size_t i = 0; i < std::min(count, expected.size()); ++i) {
     double const d = std::abs(found[i] - expected[i]) / std::abs(expected[i]);
@@ -39,11 +36,10 @@ namespace example {
 
 /// The exit status.
 template <training_device Device>
-[[nodiscard]] int train_on_device(options const& o, Device& device, std::ostream& out) {
+int train_on_device(options const& o, Device& device, std::ostream& out) {
   using work = stream_language_work<Device>;
   auto const bytes = load_text(o.text);
-  std::optional<output_folder> files;
-  if (!o.out.empty()) files.emplace("out", o.out);
+  auto const files = optional_folder("out", o.out);
 
   using system = typename Device::system;
   work alone(o.training, bytes,
@@ -62,8 +58,8 @@ template <training_device Device>
     return conclude(out, result_of(run, report, o), o.training,
                     [&] { return expected_of(undisturbed); });
   };
-  int const status =
-      o.graphs ? train(shunt::graph_executor<system>{}) : train(shunt::stream_executor<system>{});
+  int const status = o.engine == "cuda-graphs" ? train(shunt::graph_executor<system>{})
+                                               : train(shunt::stream_executor<system>{});
 
   auto const host = train_undisturbed(o.training, bytes);
   double const difference = largest_difference(undisturbed.losses, host.losses, work::compared);

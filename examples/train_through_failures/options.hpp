@@ -13,11 +13,7 @@
 #include "cli.hpp"
 #include "language_training.hpp"
 #include "process_options.hpp"
-#include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/problem/stage_layout.hpp"
-#include "shunt/solve/author/pipeline.hpp"
+#include "shunt/shunt.hpp"
 
 namespace example {
 
@@ -38,39 +34,33 @@ struct options {
   std::optional<std::chrono::milliseconds> timeout{};  ///< of silence
   bool compare_schedules = false;
 
-  bool in_order = false;      ///< all workers take turns on one thread
-  bool cuda = false;          ///< workers are streams of one GPU
-  bool graphs = false;        ///< whose iterations are launched as graphs
-  bool processes = false;     ///< workers are processes over Gloo, not threads
+  std::string engine = "threads";
   process_options process{};  ///< how they meet
   std::int32_t sweep = 0;     ///< runs, each with other kills
+
+  /// Whether workers are streams of one GPU.
+  bool cuda() const { return engine.starts_with("cuda"); }
 };
 
 /// "2@5,0@7:3": stage 2 in iteration 5, micro-batch 0, and stage 0 in iteration 7, micro-batch 3;
 /// the empty text is the empty list.
-[[nodiscard]] inline std::vector<bad_gradient> parse_bad_gradients(std::string const& field,
-                                                                   std::string_view text) {
-  std::vector<bad_gradient> all;
-  for (auto const item : items_of(text)) {
-    auto const name = field + "[" + std::to_string(all.size()) + "]";
-    auto const at = item.find('@');
-    if (at == std::string_view::npos)
-      throw shunt::invalid_problem(
-          name, quoted(item) + " is not stage@iteration or stage@iteration:micro-batch");
-    auto const when = item.substr(at + 1);
+inline std::vector<bad_gradient> parse_bad_gradients(std::string const& field,
+                                                     std::string_view text) {
+  return parse_each(field, text, [](std::string const& name, std::string_view item) {
+    auto const [stage, when] =
+        halves_of(name, item, '@', "stage@iteration or stage@iteration:micro-batch");
     auto const colon = when.find(':');
-    all.push_back({parse_integer(name + " (stage)", item.substr(0, at), 0,
-                                 std::numeric_limits<std::int32_t>::max()),
-                   parse_integer(name + " (iteration)", when.substr(0, colon), 0),
-                   colon == std::string_view::npos
-                       ? 0
-                       : parse_integer(name + " (micro-batch)", when.substr(colon + 1), 0)});
-  }
-  return all;
+    return bad_gradient{
+        parse_integer(name + " (stage)", stage, 0, std::numeric_limits<std::int32_t>::max()),
+        parse_integer(name + " (iteration)", when.substr(0, colon), 0),
+        colon == std::string_view::npos
+            ? 0
+            : parse_integer(name + " (micro-batch)", when.substr(colon + 1), 0)};
+  });
 }
 
 /// The elements of --gradients.
-[[nodiscard]] inline shunt::element parse_gradients(std::string const& name) {
+inline shunt::element parse_gradients(std::string const& name) {
   for (auto const e : {shunt::element::int64, shunt::element::float32, shunt::element::float16,
                        shunt::element::bfloat16})
     if (name == to_string(e)) return e;
@@ -78,17 +68,26 @@ struct options {
                                                 " is not int64, float32, float16 or bfloat16");
 }
 
+/// What printf takes of a value.
+inline char const* passed(std::string const& text) { return text.c_str(); }
+template <class T>
+auto passed(T value) {
+  if constexpr (std::is_same_v<T, std::int64_t>)
+    return static_cast<long long>(value);
+  else
+    return value;
+}
 /// printf into a string.
 template <class... Parts>
-[[nodiscard]] std::string format(char const* pattern, Parts... parts) {
+std::string format(char const* pattern, Parts const&... parts) {
   char text[400];
-  std::snprintf(text, sizeof text, pattern, parts...);
+  std::snprintf(text, sizeof text, pattern, passed(parts)...);
   return text;
 }
 
 /// "0:1, 1:2"
-[[nodiscard]] inline std::string describe(shunt::pipeline_job const& job,
-                                          std::vector<shunt::rank_id> const& ranks) {
+inline std::string describe(shunt::pipeline_job const& job,
+                            std::vector<shunt::rank_id> const& ranks) {
   std::string words;
   for (auto const r : ranks)
     words += (words.empty() ? "" : ", ") + shunt::describe(job.worker_of(r));
@@ -97,8 +96,8 @@ template <class... Parts>
 
 /// Which workers are dead at the start of an iteration, and in it after its kills: joins come
 /// before kills.
-[[nodiscard]] inline std::vector<shunt::worker> dead_in(options const& o, std::int64_t iteration,
-                                                        bool after_kills) {
+inline std::vector<shunt::worker> dead_in(options const& o, std::int64_t iteration,
+                                          bool after_kills) {
   std::vector<shunt::worker> dead;
   for (std::int64_t i = 0; i <= iteration; ++i) {
     for (auto const& j : o.joins)
@@ -155,9 +154,9 @@ inline void validate(options const& o) {
                   {"costs.step", "step"}},
                  [&] { validate(o.training.job); });
   validate(o.training.model);
-  if (o.salvage && o.training.validates())
-    throw shunt::invalid_problem("salvage", "can't be together with --clip or --inject-nan: the "
-                                            "rest of an iteration has no validated steps");
+  refuse_if(o.salvage && o.training.validates(), "salvage",
+            "can't be together with --clip or --inject-nan: the rest of an iteration has no "
+            "validated steps");
   check("kill", o.kills, true);
   check("join", o.joins, false);
 }

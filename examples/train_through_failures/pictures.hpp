@@ -1,4 +1,5 @@
 #pragma once
+/// Workers with other parts, in the files of --out.
 /// The files of --out: Gantt charts as planned and as measured, the loss curve, tables, a trace,
 /// and one page that shows them.
 #include <algorithm>
@@ -6,43 +7,180 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <nlohmann/json.hpp>
+#include <ostream>
 #include <sstream>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
-#include "changes.hpp"
-#include "compare_schedules.hpp"
-#include "json_lines.hpp"
+#include "comparison.hpp"
+#include "language_training.hpp"
 #include "options.hpp"
 #include "output_file.hpp"
 #include "report.hpp"
-#include "run_in_process.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/execute/recovery.hpp"
-#include "shunt/io/chart.hpp"
-#include "shunt/io/chrome_trace.hpp"
-#include "shunt/io/gantt.hpp"
-#include "shunt/io/svg.hpp"
-#include "shunt/measure/times.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/program/timeline.hpp"
-#include "shunt/solve/author/pipeline.hpp"
-#include "shunt/train/planned_iteration.hpp"
+#include "runs.hpp"
+#include "shunt/shunt.hpp"
+#include "shunt/train.hpp"
 
 namespace example {
+
+/// Predicted against measured periods of the four variants that SlipStream compares (SOSP'24 slides
+/// 10 to 25).
+struct measured_variant {
+  std::string name{};
+  shunt::planned_iteration plan{};
+  double predicted_ms = 0;
+  double measured_ms = 0;        ///< median distance of the ends of iterations
+  double slowest_ms = 0;         ///< the largest of them
+  double computing_share = 0;    ///< real computation over the time that operations are to take
+  std::vector<double> losses{};  ///< by iteration
+  shunt::timeline last{};        ///< the last two iterations
+
+  double ratio() const { return measured_ms / predicted_ms; }
+};
+
+inline constexpr std::int32_t settling_iterations =
+    3;  ///< stages drift apart until a staggered schedule is in its steady state
+inline constexpr std::int32_t steady_iterations = 7;
+
+/// Trains with one schedule from the start, without a failure on the way, and times its iterations.
+inline measured_variant measure_variant(std::string name, language_training training,
+                                        shunt::planned_iteration plan, text_bytes const& bytes) {
+  training.iterations = settling_iterations + steady_iterations;
+  language_work work(training, bytes);
+  work.fit(*plan.iteration);
+  auto session = shunt::thread_executor{}.open(work);
+  for (std::int64_t i = 0; i < training.iterations; ++i) session.submit(plan.iteration);
+  if (plan.closing) session.submit(plan.closing);
+  auto const count = static_cast<std::int32_t>(training.iterations);
+  if (!session.wait_until(count))
+    throw std::runtime_error("a worker was lost without having been killed");
+  std::vector<double> distances;
+  for (std::int32_t n = settling_iterations + 1; n <= count; ++n)
+    distances.push_back(static_cast<double>(session.completed_at(n) - session.completed_at(n - 1)) *
+                        1e-6);
+  auto done = session.wait();
+
+  measured_variant v{.name = std::move(name), .plan = std::move(plan)};
+  v.predicted_ms = static_cast<double>(v.plan.period) *
+                   std::chrono::duration<double, std::milli>(training.unit).count();
+  shunt::spread const periods(distances);
+  v.measured_ms = periods.median;
+  v.slowest_ms = periods.most;
+  v.computing_share = work.computing_share();
+  for (std::int64_t i = 0; i < training.iterations; ++i) v.losses.push_back(work.loss(i));
+  v.last = shunt::iterations_of(done.timeline, count - 2, count - 1);
+  return v;
+}
+
+/// All four, one after the other. The workers that --kill names are dead from the start (without
+/// any: stage 2 of pipeline 1, as in the paper's figures, or the nearest there is). Throws
+/// invalid_problem where that leaves a stage without a worker.
+inline std::vector<measured_variant> compare_schedules(options const& o, text_bytes const& bytes) {
+  auto const tensors = language_work(o.training, bytes).tensors();
+  auto const form =
+      o.training.validates() ? shunt::iteration_form::validated : shunt::iteration_form::plain;
+  auto job = o.training.job;
+  std::vector<measured_variant> all;
+  auto const whole = shunt::plan_iteration(shunt::one_f_one_b{}, job, tensors, form);
+  for (auto const& k : o.kills)
+    if (job.alive(k.who)) job.dead.push_back(k.who);
+  if (job.dead.empty())
+    job.dead.push_back({std::min(1, job.pipelines - 1), std::min(2, job.stages - 1)});
+  if (auto const stage = stage_without_worker(job))
+    throw shunt::invalid_problem("compare-schedules", "leaves stage " +
+                                                          std::to_string(stage->value()) +
+                                                          " without a live worker");
+  all.push_back(measure_variant("no failure, 1F1B", o.training, whole, bytes));
+  auto const add = [&](char const* name, shunt::slipstream const& solver) {
+    all.push_back(measure_variant(name, o.training,
+                                  shunt::plan_iteration(solver, job, tensors, form), bytes));
+  };
+  job.memory = shunt::stash_cap::one_f_one_b();
+  add("re-routed", {.split = false, .stagger = false});
+  job.memory = shunt::stash_cap::none();
+  add("+ split backward", {.stagger = false});
+  add("+ staggered step", {});
+  return all;
+}
+
+/// One line a variant, and whether their losses are the same bits.
+inline bool print(std::ostream& out, std::vector<measured_variant> const& all,
+                  std::chrono::nanoseconds unit) {
+  auto const line = [&](auto... parts) { out << format(parts...) << "\n"; };
+  line("%-18s %10s %12s %12s %8s %12s %10s", "schedule", "period", "predicted", "measured", "ratio",
+       "slowest", "computing");
+  for (auto const& v : all)
+    line("%-18s %10lld %9.1f ms %9.1f ms %8.4f %9.1f ms %8.1f %%", v.name, v.plan.period,
+         v.predicted_ms, v.measured_ms, v.ratio(), v.slowest_ms, 100 * v.computing_share);
+  for (auto const& v : all)
+    if (v.computing_share > 0.04)
+      line("warning: %s: real computation takes %.1f %% of the time of operations, more than 4 %%; "
+           "raise --op-ms above %.1f",
+           v.name, 100 * v.computing_share,
+           std::chrono::duration<double, std::milli>(unit).count());
+  bool const same = std::all_of(all.begin(), all.end(),
+                                [&](auto const& v) { return v.losses == all.front().losses; });
+  if (same)
+    out << "identical: " << all.front().losses.size() << " losses\n";
+  else
+    out << "differ: the losses of the schedules are not the same bits\n";
+  return same;
+}
+
+/// What every change of the workers' parts cost.
+inline nlohmann::ordered_json json_of(shunt::pipeline_job const& job,
+                                      std::vector<shunt::rearrangement> const& changes) {
+  auto const workers = [&](std::vector<shunt::rank_id> const& ranks) {
+    auto all = nlohmann::ordered_json::array();
+    for (auto const r : ranks) all.push_back(std::string(shunt::describe(job.worker_of(r)).view()));
+    return all;
+  };
+  auto all = nlohmann::ordered_json::array();
+  for (auto const& c : changes) {
+    auto pipelines = nlohmann::ordered_json::array();
+    auto const ranks = shunt::workers_of(c.next);
+    for (std::size_t p = 0; p < ranks.size(); ++p)
+      pipelines.push_back(
+          {{"worker_of_stage", workers(ranks[p])}, {"microbatches", c.next.job.microbatches[p]}});
+    all.push_back({{"iteration", c.iteration},
+                   {"dead", workers(c.dead)},
+                   {"waiting", workers(c.waiting)},
+                   {"pipelines", std::move(pipelines)},
+                   {"stages_copied", c.copies},
+                   {"bytes_copied", c.bytes},
+                   {"iterations_redone", c.redone},
+                   {"transition_ns", c.took}});
+  }
+  return all;
+}
+
+/// Adds what the changes of a run cost to its page and its summary.
+inline void write_changes(report& page, nlohmann::ordered_json& summary,
+                          shunt::pipeline_job const& job,
+                          std::vector<shunt::rearrangement> const& changes) {
+  summary["changes"] = json_of(job, changes);
+  std::vector<std::vector<std::string>> rows;
+  for (auto const& c : changes)
+    rows.push_back({std::to_string(c.iteration), describe(job, c.dead),
+                    std::to_string(c.next.job.pipelines), std::to_string(c.waiting.size()),
+                    std::to_string(c.copies), std::to_string(c.bytes), std::to_string(c.redone),
+                    format("%.2f", milliseconds(c.took))});
+  page.section("Changes")
+      .prose("What it cost to give the live workers other parts.")
+      .table({"from iteration", "dead", "pipelines", "waiting", "stages copied", "bytes copied",
+              "iterations done again", "transition, ms"},
+             rows);
+}
 
 inline constexpr std::int32_t iterations_shown =
     2;  ///< of a steady state: enough to see how one meets the next
 
 /// What a plan promises for some iterations of its steady state.
-[[nodiscard]] inline shunt::gantt promised_chart(shunt::planned_iteration const& p,
-                                                 std::chrono::nanoseconds unit) {
+inline shunt::gantt promised_chart(shunt::planned_iteration const& p,
+                                   std::chrono::nanoseconds unit) {
   auto const one = shunt::timeline_of(p.schedule, shunt::steady_times(p.job, p.schedule));
   shunt::timeline all;
   for (std::int32_t n = 0; n < iterations_shown; ++n)
@@ -56,88 +194,55 @@ inline constexpr std::int32_t iterations_shown =
   return shunt::gantt_of(p.job, all);
 }
 
-/// What happened in iterations [first, last] of a session.
-[[nodiscard]] inline shunt::gantt measured_chart(shunt::pipeline_job const& job,
-                                                 shunt::timeline const& events, std::int32_t first,
-                                                 std::int32_t last) {
-  return shunt::gantt_of(job, shunt::iterations_of(events, first, last));
-}
-
-[[nodiscard]] inline std::string drawn(shunt::gantt const& chart, std::string const& title) {
+inline std::string drawn(shunt::gantt const& chart, std::string const& title) {
   std::ostringstream out;
   shunt::write_svg(out, chart, {.title = title});
   return out.str();
 }
 
-/// All sessions on one clock, iterations counted over the whole run.
-[[nodiscard]] inline shunt::timeline joined_timeline(shunt::recovery_report const& report) {
-  shunt::timeline all{.seconds_per_tick = 1e-9};
-  shunt::ticks offset = 0;
-  for (auto const& s : report.sessions) {
-    shunt::ticks last = 0;
-    for (auto e : s.result.timeline.events) {
-      last = std::max(last, e.end);
-      e.iteration += static_cast<std::int32_t>(s.first);
-      e.start += offset;
-      e.end += offset;
-      all.events.push_back(e);
-    }
-    offset += last;
-  }
-  std::sort(all.events.begin(), all.events.end(), [](shunt::event const& a, shunt::event const& b) {
-    return std::tie(a.rank, a.start, a.iteration, a.instruction) <
-           std::tie(b.rank, b.start, b.iteration, b.instruction);
-  });
-  return all;
+/// A chart in a file of its own and on the page.
+inline void show(output_folder const& folder, report& page, std::string const& file,
+                 shunt::gantt const& chart, std::string const& title, std::string const& caption) {
+  auto const svg = drawn(chart, title);
+  folder.text(file + ".svg", svg);
+  page.figure(svg, caption);
 }
 
-/// A pair of charts, as planned and as measured.
-struct chart_pair {
-  std::string name{};     ///< of the files: planned_<name>.svg, measured_<name>.svg
-  std::string caption{};  ///< what both show
-  std::string planned{}, measured{};
-};
-
-/// The last steady iterations of every session that had some, and the one in which a worker was
-/// lost.
+/// Shows the last steady iterations of every session that had some, and the one in which a worker
+/// was lost.
 template <class Run>
-[[nodiscard]] std::vector<chart_pair> charts_of(options const& o, Run& run,
-                                                shunt::recovery_report const& report) {
-  std::vector<chart_pair> all;
+void show_sessions(output_folder const& folder, report& page, options const& o, Run& run,
+                   shunt::recovery_report const& report) {
   for (std::size_t n = 0; n < report.sessions.size(); ++n) {
     auto const& s = report.sessions[n];
     auto const& plan = run.plan_without(s.dead);
     auto complete = std::numeric_limits<std::int32_t>::max();
     for (shunt::rank_id r : shunt::ids<shunt::rank_id>(s.result.done.size()))
       complete = std::min(complete, s.result.done[r].programs);
-    std::string const with =
-        s.dead.empty() ? "all workers" : std::to_string(s.dead.size()) + " dead";
-    std::string const name = std::to_string(n) + "_" + std::to_string(s.dead.size()) + "_dead";
+    auto const measured = [&](shunt::pipeline_job const& job, std::int32_t first,
+                              std::string const& name, std::string const& caption) {
+      auto const chart = gantt_of(job, iterations_of(s.result.timeline, first, first + 1));
+      show(folder, page, "measured_" + name, chart, "measured: " + caption, "Measured: " + caption);
+    };
+    auto const dead = std::to_string(s.dead.size());
+    auto const with = s.dead.empty() ? "all workers" : dead + " dead";
+    auto const name = std::to_string(n) + "_" + dead + "_dead";
     if (complete >= iterations_shown) {
       auto const last = s.first + complete - 1;
       std::string const caption = "iterations " + std::to_string(last - iterations_shown + 1) +
                                   " and " + std::to_string(last) + ", " + with;
-      all.push_back({.name = name,
-                     .caption = caption,
-                     .planned = drawn(promised_chart(plan, o.training.unit), "planned: " + with),
-                     .measured = drawn(measured_chart(plan.job, s.result.timeline,
-                                                      complete - iterations_shown, complete - 1),
-                                       "measured: " + caption)});
+      show(folder, page, "planned_" + name, promised_chart(plan, o.training.unit),
+           "planned: " + with, "Planned: the steady state of " + caption);
+      measured(plan.job, complete - iterations_shown, name, caption);
     }
-    if (!s.result.lost.empty()) {
-      auto job = plan.job;
-      for (auto const r : s.result.lost) job.dead.push_back(job.worker_of(r));
-      std::string const caption = "the iteration in which " + describe(job, s.result.lost) +
-                                  " fell silent, " + std::to_string(s.first + complete) +
-                                  ": the others stop where they need what never comes";
-      all.push_back(
-          {.name = name + "_lost",
-           .caption = caption,
-           .measured = drawn(measured_chart(job, s.result.timeline, complete, complete + 1),
-                             "measured: " + caption)});
-    }
+    if (s.result.lost.empty()) continue;
+    auto job = plan.job;
+    for (auto const r : s.result.lost) job.dead.push_back(job.worker_of(r));
+    measured(job, complete, name + "_lost",
+             "the iteration in which " + describe(job, s.result.lost) + " fell silent, " +
+                 std::to_string(s.first + complete) +
+                 ": the others stop where they need what never comes");
   }
-  return all;
 }
 
 /// The files of a training run; `undisturbed` are the losses without failures.
@@ -172,8 +277,9 @@ void write_files(output_folder const& folder, options const& o, Run& run,
   shunt::trace_style trace;
   for (shunt::rank_id r : shunt::ids<shunt::rank_id>(job.ranks()))
     trace.rank_names.push_back("worker " + shunt::describe(job.worker_of(r)));
-  folder.file("trace.json",
-              [&](std::ostream& out) { shunt::write_trace(out, joined_timeline(result), trace); });
+  folder.file("trace.json", [&](std::ostream& out) {
+    shunt::write_trace(out, shunt::timeline_of(result), trace);
+  });
 
   bool same = run.iterations().size() == undisturbed.size();
   for (auto const& i : run.iterations())
@@ -186,21 +292,19 @@ void write_files(output_folder const& folder, options const& o, Run& run,
                                  {"policy", o.policy},
                                  {"identical", same},
                                  {"unit_ms", unit_ms}};
-  page.prose(format("%d pipelines of %d stages train on %s micro-batches each; %zu workers were "
-                    "lost on the way and %zu came back. The losses "
-                    "of all %zu iterations are %s as without failures.",
-                    job.pipelines, job.stages, text_of(job.microbatches).c_str(),
-                    result.losses.size(), result.joined.size(), run.iterations().size(),
-                    same ? "the same bits" : "NOT the same"));
+  page.prose(format(
+      "%d pipelines of %d stages train on %s micro-batches each; %zu workers were lost on the way "
+      "and %zu came back. The losses of all %zu iterations are %s as without failures.",
+      job.pipelines, job.stages, text_of(job.microbatches), result.losses.size(),
+      result.joined.size(), run.iterations().size(), same ? "the same bits" : "NOT the same"));
   page.figure(loss_svg.str(), "The loss of every iteration; the two lines coincide.");
   std::vector<std::vector<std::string>> rows;
   summary["iterations"] = nlohmann::ordered_json::array();
   for (auto const& i : run.iterations()) {
     auto const planned_ms = format("%.1f", static_cast<double>(i.planned) * unit_ms);
-    rows.push_back(
-        {std::to_string(i.iteration), format("%.17g", i.loss), std::to_string(i.live),
-         unit_ms > 0 ? planned_ms : format("%lld units", static_cast<long long>(i.planned)),
-         i.took ? format("%.1f", milliseconds(*i.took)) : "restart"});
+    rows.push_back({std::to_string(i.iteration), format("%.17g", i.loss), std::to_string(i.live),
+                    unit_ms > 0 ? planned_ms : format("%lld units", i.planned),
+                    i.took ? format("%.1f", milliseconds(*i.took)) : "restart"});
     summary["iterations"].push_back(
         {{"iteration", i.iteration},
          {"loss", i.loss},
@@ -238,21 +342,10 @@ void write_files(output_folder const& folder, options const& o, Run& run,
       .table({"lost", "iteration", "detect", "agree", "restore", "re-plan", "redo", "steps undone",
               "instructions lost"},
              rows);
-  std::vector<chart_pair> charts;
-  if constexpr (has_policy<Run>) {
+  if constexpr (has_policy<Run>)
     write_changes(page, summary, job, run.changes());
-  } else {
-    page.section("Schedules");
-    charts = charts_of(o, run, result);
-  }
-  for (auto const& c : charts) {
-    if (!c.planned.empty()) {
-      folder.text("planned_" + c.name + ".svg", c.planned);
-      page.figure(c.planned, "Planned: the steady state of " + c.caption);
-    }
-    folder.text("measured_" + c.name + ".svg", c.measured);
-    page.figure(c.measured, "Measured: " + c.caption);
-  }
+  else
+    show_sessions(folder, page.section("Schedules"), o, run, result);
   folder.file("train.json", [&](std::ostream& out) { print_json(out, summary); });
   folder.file("train.html", [&](std::ostream& out) { out << page; });
 }
@@ -280,11 +373,12 @@ inline void write_files(output_folder const& folder, options const& o,
              rows);
   for (std::size_t n = 0; n < all.size(); ++n) {
     auto const& v = all[n];
-    auto const planned = drawn(promised_chart(v.plan, o.training.unit), "planned: " + v.name);
-    auto const measured = drawn(shunt::gantt_of(v.plan.job, v.last), "measured: " + v.name);
-    folder.text("planned_variant_" + std::to_string(n) + ".svg", planned);
-    folder.text("measured_variant_" + std::to_string(n) + ".svg", measured);
-    page.section(v.name).figure(planned, "Planned").figure(measured, "Measured");
+    auto const number = std::to_string(n);
+    page.section(v.name);
+    show(folder, page, "planned_variant_" + number, promised_chart(v.plan, o.training.unit),
+         "planned: " + v.name, "Planned");
+    show(folder, page, "measured_variant_" + number, gantt_of(v.plan.job, v.last),
+         "measured: " + v.name, "Measured");
   }
   folder.file("variants.json", [&](std::ostream& out) { print_json(out, summary); });
   folder.file("variants.html", [&](std::ostream& out) { out << page; });

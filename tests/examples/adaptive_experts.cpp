@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "../../examples/adaptive_experts/files.hpp"
+#include "../../examples/adaptive_experts/comparison.hpp"
 #include "../../examples/adaptive_experts/outcome.hpp"
 #include "shunt/check/program.hpp"
 #include "shunt/check/shard_map.hpp"

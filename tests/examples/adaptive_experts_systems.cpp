@@ -105,10 +105,10 @@ TEST(systems, work_by_hand) {
 }
 
 TEST(systems, spreads) {
-  EXPECT_EQ(spread({3, 1, 2}).text(1), "2 (1 to 3)");
-  EXPECT_EQ(spread({4, 1, 2, 3}).text(1), "2.5 (1 to 4)");
-  EXPECT_EQ(spread({}).text(1), "-");
-  EXPECT_TRUE(spread({}).json().is_null());
+  EXPECT_EQ(text_of(spread({3, 1, 2}), 1), "2 (1 to 3)");
+  EXPECT_EQ(text_of(spread({4, 1, 2, 3}), 1), "2.5 (1 to 4)");
+  EXPECT_EQ(text_of(spread(), 1), "-");
+  EXPECT_TRUE(json_of(spread()).is_null());
 }
 
 TEST(systems, are_compared_seed_by_seed) {

@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "cli.hpp"
-#include "json_lines.hpp"
 #include "report.hpp"
 
 namespace example::tests::command_line_test {

@@ -47,21 +47,35 @@ struct whole_model {
   double forward(sampler const& text, std::int64_t iteration, std::int64_t microbatch) {
     double loss = 0;
     for (std::size_t s = 0; s < parameters.size(); ++s)
-      loss += model.forward(s, parameters[s], text, iteration, microbatch,
-                            s ? std::span<float const>(outputs[s - 1]) : std::span<float const>(),
-                            stash[s], outputs[s]);
+      loss += model.forward(
+          {.stage = s,
+           .iteration = iteration,
+           .microbatch = microbatch,
+           .parameters = parameters[s],
+           .input = s ? std::span<float const>(outputs[s - 1]) : std::span<float const>(),
+           .output = outputs[s],
+           .stash = stash[s]},
+          text);
     return loss;
   }
   void backward(sampler const& text, std::int64_t iteration, std::int64_t microbatch,
                 bool weights_late) {
     auto const weight = [&](std::size_t s) {
-      model.backward_weight(s, text, iteration, microbatch, stash[s], gradients[s]);
+      model.backward_weight({.stage = s,
+                             .iteration = iteration,
+                             .microbatch = microbatch,
+                             .stash = stash[s],
+                             .gradient = gradients[s]},
+                            text);
     };
     for (std::size_t s = parameters.size(); s-- > 0;) {
-      model.backward_input(s, parameters[s],
-                           s + 1 < parameters.size() ? std::span<float const>(slopes[s + 1])
-                                                     : std::span<float const>(),
-                           stash[s], slopes[s]);
+      model.backward_input({.stage = s,
+                            .parameters = parameters[s],
+                            .stash = stash[s],
+                            .output_gradient = s + 1 < parameters.size()
+                                                   ? std::span<float const>(slopes[s + 1])
+                                                   : std::span<float const>(),
+                            .input_gradient = slopes[s]});
       if (!weights_late) weight(s);
     }
     if (weights_late)

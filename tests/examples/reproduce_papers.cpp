@@ -13,13 +13,9 @@
 
 #include "../../examples/reproduce_papers/artifact.hpp"
 #include "../../examples/reproduce_papers/closed_forms.hpp"
-#include "../../examples/reproduce_papers/event_heap.hpp"
-#include "../../examples/reproduce_papers/files.hpp"
 #include "../../examples/reproduce_papers/policies.hpp"
 #include "../../examples/reproduce_papers/published.hpp"
 #include "../../examples/reproduce_papers/tables.hpp"
-#include "../../examples/reproduce_papers/template_rates.hpp"
-#include "../../examples/reproduce_papers/validation.hpp"
 #include "shunt/measure/trace_replay.hpp"
 #include "shunt/problem/failure_trace.hpp"
 #include "support/random_cases.hpp"

@@ -1,4 +1,4 @@
-#include "text_table.hpp"
+#include "report.hpp"
 
 #include <gtest/gtest.h>
 
@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "cli.hpp"
 #include "moe_system.hpp"
-#include "named.hpp"
 #include "shunt/core/error.hpp"
 
 namespace example::tests::text_table_test {

@@ -29,8 +29,8 @@ TEST(train_on_device, losses_are_identical_through_failures_and_near_the_hosts) 
   auto o = small_run();
   o.kills = {{{1, 2}, 3}, {{0, 1}, 5}};
   o.joins = {{{1, 2}, 6}};
-  for (bool const graphs : {false, true}) {
-    o.graphs = graphs;
+  for (auto const* const engine : {"cuda", "cuda-graphs"}) {
+    o.engine = engine;
     auto const text = said(o, 0);
     for (auto const* part :
          {"worker 1:2 fell silent: iteration 3 is done again", "worker 0:1 fell silent",

@@ -1,25 +1,161 @@
 // --engine gloo, where there is Gloo.
 #include <algorithm>
+#include <bit>
+#include <chrono>
+#include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <iostream>
+#include <map>
+#include <set>
+#include <span>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../comparison.hpp"
 #include "../engines.hpp"
-#include "../report_merger.hpp"
-#include "../worker.hpp"
-#include "launched_worker.hpp"
-#include "shunt/launch/environment.hpp"
-#include "shunt/launch/launched_rendezvous.hpp"
-#include "shunt/launch/report_files.hpp"
-#include "shunt/launch/report_line.hpp"
-#include "shunt/launch/worker_processes.hpp"
-#include "spawned_workers.hpp"
+#include "shunt/gloo.hpp"
+#include "shunt/launch.hpp"
+#include "shunt/train/gathered_parameters.hpp"
+#include "worker_processes.hpp"
 
 namespace example {
+/// What a rank's process says of an iteration.
+void fields(maybe_const<iteration_record> auto& r, auto const& f) {
+  f("loss", r.loss), f("misfits", r.misfits), f("live", r.live), f("loads", r.loads);
+  f("dropped", r.dropped), f("fullest", r.fullest), f("exchanged", r.exchanged);
+  f("hosted", r.hosted), f("received", r.received);
+  auto const bytes = [&](std::string const& phase, auto& b) {
+    f(phase + "formula", b.formula), f(phase + "counted", b.counted), f(phase + "plain", b.plain);
+    f(phase + "deduplicated", b.deduplicated), f(phase + "moved", b.moved);
+  };
+  bytes("gradients.", r.gradients), bytes("weights.", r.weights);
+}
+
 namespace {
+
+iteration_record record_of(moe_model const& m, shunt::json_report const& r) {
+  auto record = read_report<iteration_record>(r);
+  auto const layers = static_cast<std::size_t>(m.layers);
+  for (auto const* list :
+       {&record.dropped, &record.fullest, &record.exchanged, &record.hosted, &record.received})
+    if (list->size() != layers ||
+        record.loads.size() != layers * static_cast<std::size_t>(m.experts))
+      throw std::runtime_error("a record of an iteration is for another model");
+  return record;
+}
+
+/// What the processes of a run say, put together, and said on as they go: all of them know the
+/// same, each with times of its own.
+class report_merger {
+ public:
+  report_merger(training_setup const& setup, std::string const& name)
+      : setup_(setup), say_{setup, run_.name}, parameters_(parameter_count(setup)) {
+    run_.name = name;
+  }
+  report_merger(report_merger const&) = delete;
+  report_merger& operator=(report_merger const&) = delete;
+
+  /// `at`: when a process of this rank was killed, in nanoseconds of the steady clock.
+  void killed(shunt::rank_id r, shunt::ticks at) { losses_.killed(r, at); }
+
+  /// Throws runtime_error and logic_error where processes disagree.
+  void receive(shunt::rank_id from, shunt::json_report const& r) {
+    auto const& what = r.what();
+    if (what == "gone") {
+      auto const lost = r.list<shunt::rank_id>("ranks");
+      if (gone_.insert(lost).second)
+        std::cout << "rank " << describe(lost) << " fell silent in iteration "
+                  << r.integer("iteration") << std::endl;
+    } else if (what == "record") {
+      auto record = record_of(setup_.model, r);
+      auto const t = r.integer<std::size_t>("iteration");
+      if (t < run_.records.size() && record != run_.records[t])
+        throw std::runtime_error("rank " + std::to_string(from.value()) +
+                                 " has another iteration " + std::to_string(t) +
+                                 " than the ranks before it");
+      if (t != run_.records.size()) return;
+      run_.records.push_back(std::move(record));
+      say_(static_cast<std::int32_t>(t), run_.records.back());
+    } else if (what == "loss") {
+      losses_.receive(from, read_report<rank_loss>(r));
+    } else if (what == "parameters") {
+      std::vector<float> values;
+      for (auto const bits : r.list<std::uint32_t>("bits"))
+        values.push_back(std::bit_cast<float>(bits));
+      parameters_.add(from, r.integer<std::size_t>("first"), values);
+    } else if (what == "end") {
+      ended_.insert(from);
+      run_.seconds = std::max(run_.seconds, r.number("seconds"));
+    } else if (what == "error") {
+      error_.receive(r);
+    }
+  }
+
+  /// Iterations that some rank runs at least.
+  std::int64_t begun() const { return static_cast<std::int64_t>(run_.records.size()); }
+  bool ended(shunt::rank_id r) const { return ended_.contains(r); }
+  /// Whether ranks were lost on the way.
+  bool disturbed() const { return !gone_.empty(); }
+
+  /// After the last word; prints what losses took. Throws runtime_error, with what the first said
+  /// that could not go on, where nobody came to the end, or where some parameters are known to
+  /// nobody who is left.
+  policy_run result() && {
+    if (ended_.empty()) throw std::runtime_error(error_.or_else("no rank is left"));
+    for (auto const& l : losses_.merged([&](shunt::rank_id r) { return ended(r); })) print(l);
+    run_.parameters = std::move(parameters_).whole();
+    return std::move(run_);
+  }
+
+ private:
+  training_setup const& setup_;
+  policy_run run_{};
+  progress_printer const say_;
+  shunt::gathered_parameters parameters_;
+  shunt::merged_losses<rank_loss> losses_{};
+  std::set<std::vector<shunt::rank_id>> gone_{};
+  std::set<shunt::rank_id> ended_{};
+  first_error error_{};
+};
+
+/// Trains as one rank under a policy. Says what goes wrong last, and throws it. `dead` is who is
+/// gone, ascending, also then.
+void work_as(worker_address const& at, options const& o, std::string const& name,
+             shunt::report_sink const& say, std::vector<shunt::rank_id>& dead) try {
+  using shunt::report_line;
+  std::signal(SIGPIPE, SIG_IGN);
+  auto setup = o.setup;
+  setup.only = at.self;
+  auto const text = load_text(o.text);
+  auto const start = std::chrono::steady_clock::now();
+  auto const on_loss = [&](std::span<shunt::rank_id const> lost, std::int64_t iteration) {
+    say(report_line("gone").with("iteration", iteration).with("ranks", lost));
+    dead.insert(dead.end(), lost.begin(), lost.end());
+    std::sort(dead.begin(), dead.end());
+  };
+  shunt::gloo_executor const ranks(at.gloo, setup.ranks, at.self, o.failures,
+                                   [&] { kill_self(at, say); });
+  moe_training<shunt::gloo_executor> training(setup_for(setup, name), policy_of(setup, name), text,
+                                              ranks, on_loss);
+  train(training, setup.iterations, o.failures,
+        listener{[&](rank_loss const& l) { say(report_of("loss", l)); },
+                 [&](std::int32_t t, iteration_record const& r) {
+                   say(report_of("record", r).with("iteration", t));
+                 }});
+  training.parameters_of(at.self, [&](std::size_t first, std::span<float const> values) {
+    std::vector<std::uint32_t> bits;
+    for (float const v : values) bits.push_back(std::bit_cast<std::uint32_t>(v));
+    say(report_line("parameters").with("first", first).with("bits", bits));
+  });
+  say(report_line("end").with(
+      "seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
+} catch (std::exception const& error) {
+  report_and_rethrow(say, error);
+}
 
 /// With processes of this program's own, others under each policy.
 int train_with_own(options const& o, command_line const& started_as) {
@@ -47,41 +183,24 @@ int train_with_own(options const& o, command_line const& started_as) {
 int train_launched(shunt::launched_process const& as, options const& o) {
   auto const ranks = o.setup.ranks;
   as.require_size(ranks, "there are " + std::to_string(ranks) + " ranks");
-  if (o.policies.size() > 1)
-    throw shunt::invalid_problem("--policy", "a launcher's processes train under one: name one");
-  if (launched_to_join())
-    throw shunt::invalid_problem("SHUNT_JOIN", "is set, and no rank comes back");
+  refuse_if(o.policies.size() > 1, "--policy", "a launcher's processes train under one: name one");
+  refuse_if(launched_to_join(), "SHUNT_JOIN", "is set, and no rank comes back");
   auto const text = load_text(o.text);
   output_files files(o);
   report_merger merger(o.setup, o.policies.front());
   {
-    shunt::launched_rendezvous const place(as, false, o.process.launched());
-    warn_if_open(place);
-    shunt::report_files const reports(place.files(), place.directory(), as, false);
+    launched_worker const worker(as, o.process, false);
     std::vector<shunt::rank_id> dead;
-    auto const is_reporting_rank = [&] {
-      std::int32_t lowest = 0;
-      while (lowest < ranks && std::binary_search(dead.begin(), dead.end(), shunt::rank_id(lowest)))
-        ++lowest;
-      return lowest == as.rank;
-    };
-    auto const read = [&] {
-      read_reports(reports, o.process, ranks, dead, merger);
-      place.clear();
-    };
     try {
-      work_as({.gloo = o.process.gloo(place), .self = as.rank}, o, o.policies.front(),
-              reports.sink(), dead);
-    } catch (shunt::rendezvous_failed const& error) {
-      if (!error.absent().empty()) place.clear();  // nobody got any further
-      throw;
-    } catch (
-        shunt::invalid_problem const&) {  // all say so; what they did until then is told as well
-      if (is_reporting_rank()) read();
+      worker([&](worker_address const& at, shunt::report_sink const& say) {
+        work_as(at, o, o.policies.front(), say, dead);
+      });
+    } catch (shunt::invalid_problem const&) {  // all say so; what they did until then is told, too
+      if (worker.speaks(dead)) worker.read(ranks, dead, merger);
       throw;
     }
-    if (!is_reporting_rank()) return 0;
-    read();
+    if (!worker.speaks(dead)) return 0;
+    worker.read(ranks, dead, merger);
   }
   bool const disturbed = o.dropless || merger.disturbed();
   std::vector<policy_run> runs;
@@ -101,14 +220,11 @@ int train_with_processes(options const& o, command_line const& started_as) {
 int work_for_others(options const& o, worker_order const& order) {
   auto own = o;
   own.text = order.text;
-  std::vector<shunt::rank_id> dead;
-  try {
+  return work_for_starter([&](shunt::report_sink const& say) {
+    std::vector<shunt::rank_id> dead;
     work_as({.gloo = o.process.gloo(order.place), .self = order.rank, .waits = true}, own,
-            order.policy, shunt::report_to(shunt::worker_processes::report_descriptor), dead);
-    return 0;
-  } catch (std::exception const&) {  // it has said so
-    return 2;
-  }
+            order.policy, say, dead);
+  });
 }
 
 }  // namespace example

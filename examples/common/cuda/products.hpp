@@ -13,9 +13,9 @@
 #include <type_traits>
 #include <utility>
 
-#include "product_shape.hpp"
 #include "shunt/cuda/error.hpp"
 #include "shunt/cuda/stream.hpp"
+#include "training_device.hpp"
 
 namespace example {
 
