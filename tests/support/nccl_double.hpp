@@ -44,6 +44,7 @@ struct member;
 
 struct stream_task_state {
   std::function<void()> run{};  // of all but launches and waits
+  std::int64_t turn = 0;        // in order of submission
   std::shared_ptr<event_state> event{};
   std::int64_t awaited = 0;
   std::shared_ptr<launch> group{};
@@ -51,6 +52,7 @@ struct stream_task_state {
 
 struct stream_state {
   int device = 0;
+  std::size_t number = 0;  // of the device's streams
   std::deque<stream_task_state> queue{};
   std::set<member*> used_by{};
 };
@@ -133,6 +135,7 @@ struct settings {
   int polls = 2;              // a call is in progress for so many questions at least
   bool moves_bytes = true;    // false: memory is never touched, so that it need not exist
   bool notices_death = true;  // whether members learn that one of them is dead
+  std::size_t queues = 0;     // hardware queues that a device's streams share; 0: one each
 };
 
 class machine {
@@ -147,6 +150,8 @@ class machine {
     rendezvous_of_.clear();
     mistakes_.clear();
     records_.clear();
+    made_on_.clear();
+    turns_ = 0;
     groups_ = numbers_ = 0;
   }
   [[nodiscard]] std::vector<std::string> mistakes() {
@@ -199,6 +204,7 @@ class machine {
     std::lock_guard const lock(mutex_);
     streams_.push_back(std::make_unique<stream_state>());
     streams_.back()->device = device;
+    streams_.back()->number = made_on_[device]++;
     return streams_.back().get();
   }
   void drop_stream(stream_state* s) {
@@ -216,17 +222,17 @@ class machine {
   }
   void enqueue(stream_state* s, std::function<void()> f) {
     std::lock_guard const lock(mutex_);
-    s->queue.push_back({.run = std::move(f)});
+    append(*s, {.run = std::move(f)});
   }
   void enqueue_record(stream_state* s, std::shared_ptr<event_state> const& e) {
     std::lock_guard const lock(mutex_);
-    s->queue.push_back({.run = [e, n = ++e->wanted] {
+    append(*s, {.run = [e, n = ++e->wanted] {
       e->reached = std::max(e->reached, n), e->at = std::chrono::steady_clock::now();
     }});
   }
   void enqueue_wait(stream_state* s, std::shared_ptr<event_state> const& e) {
     std::lock_guard const lock(mutex_);
-    s->queue.push_back({.event = e, .awaited = e->wanted});
+    append(*s, {.event = e, .awaited = e->wanted});
   }
   [[nodiscard]] bool finished(event_state const& e) {
     std::lock_guard const lock(mutex_);
@@ -236,6 +242,12 @@ class machine {
   [[nodiscard]] std::int64_t between(event_state const& a, event_state const& b) {
     std::lock_guard const lock(mutex_);
     return std::chrono::duration_cast<std::chrono::nanoseconds>(b.at - a.at).count();
+  }
+  /// Whether a stream runs dry without a further call.
+  [[nodiscard]] bool comes_to_its_end(stream_state const* s) {
+    std::lock_guard const lock(mutex_);
+    for (int n = 0; n < 64; ++n) progress();
+    return s->queue.empty();
   }
   [[nodiscard]] bool idle(int device) {
     std::lock_guard const lock(mutex_);
@@ -529,7 +541,7 @@ class machine {
         while (!m->submitting.empty() && met(*m, *m->submitting.front())) {
           auto l = m->submitting.front();
           m->submitting.pop_front();
-          for (auto* s : l->streams) s->queue.push_back({.group = l});
+          for (auto* s : l->streams) append(*s, {.group = l});
           m->issued.push_back(std::move(l));
           moved = true;
         }
@@ -569,8 +581,28 @@ class machine {
     return all;
   }
 
+  void append(stream_state& s, stream_task_state t) {
+    t.turn = ++turns_;
+    s.queue.push_back(std::move(t));
+  }
+  /// A hardware queue starts what it holds in order of submission: what can't start holds up all
+  /// behind it, of every stream that shares the queue. What has started does not.
+  [[nodiscard]] bool held_up(stream_state const& s) const {
+    auto const begins_later = [&](stream_state const& other) {
+      auto const next = std::find_if(other.queue.begin(), other.queue.end(),
+                                     [](auto const& t) { return !t.group || !t.group->started; });
+      return next == other.queue.end() || next->turn >= s.queue.front().turn;
+    };
+    return settings_.queues > 0 &&
+           !std::all_of(streams_.begin(), streams_.end(), [&](auto const& other) {
+             return other->device != s.device ||
+                    other->number % settings_.queues != s.number % settings_.queues ||
+                    begins_later(*other);
+           });
+  }
+
   bool step(stream_state& s) {
-    if (s.queue.empty()) return false;
+    if (s.queue.empty() || held_up(s)) return false;
     auto& head = s.queue.front();
     if (head.run) {
       auto const f = std::move(head.run);
@@ -584,10 +616,11 @@ class machine {
       return true;
     }
     launch& l = *head.group;
-    bool const turn = l.of->issued.front().get() == &l &&
-                      std::all_of(l.streams.begin(), l.streams.end(), [&](stream_state* x) {
-                        return !x->queue.empty() && x->queue.front().group.get() == &l;
-                      });
+    bool const turn =
+        l.of->issued.front().get() == &l &&
+        std::all_of(l.streams.begin(), l.streams.end(), [&](stream_state* x) {
+          return !x->queue.empty() && x->queue.front().group.get() == &l && !held_up(*x);
+        });
     if (!turn || l.started) return false;
     l.started = true;
     auto& c = *l.of->of;
@@ -699,6 +732,8 @@ class machine {
   bool running_ = false;
   std::vector<std::unique_ptr<stream_state>> streams_{};
   std::vector<std::unique_ptr<member>> members_{};
+  std::map<int, std::size_t> made_on_{};  // streams, by device
+  std::int64_t turns_ = 0;
   std::map<int, std::shared_ptr<communicator_state>> rendezvous_of_{};
   std::vector<std::string> mistakes_{};
   std::vector<record> records_{};

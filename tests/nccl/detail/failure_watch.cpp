@@ -3,16 +3,18 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
-#include <cstdint>
 #include <exception>
 #include <stdexcept>
+#include <vector>
 
 #include "support/host_streams.hpp"
+#include "support/nccl_double.hpp"
+#include "support/nccl_parties.hpp"
 
 namespace shunt::tests::failure_watch_test {
 namespace {
 
-using namespace detail;
+using namespace nccl_parties;
 
 TEST(failure_watch, counts_iterations_on_the_device) {
   host_streams system(1);
@@ -28,34 +30,50 @@ TEST(failure_watch, counts_iterations_on_the_device) {
 
 // Streams share a device's few hardware queues: any stream may be stuck behind a message of a lost
 // rank.
-TEST(failure_watch, closes_its_guard_while_every_queue_is_stuck) {
-  struct stuck_system : host_streams {
-    using host_streams::host_streams;
-    bool stuck = false;
-    void finish(event& e) {
-      if (stuck) throw std::logic_error("waits for ever");
-      host_streams::finish(e);
+TEST(failure_watch, closes_its_guard_while_every_hardware_queue_is_stuck) {
+  constexpr std::size_t queues = 8;
+  world().reset({.queues = queues});
+  int const identity = api::new_identity();
+  auto const errors = together(2, [&](rank_id r) {
+    party self(identity, 2, r);
+    auto const message = [&](word& came) {
+      auto g = self.net.open_group();
+      if (r == 0)
+        self.net.receive(g, bytes(came), 1, self.stream);
+      else
+        self.net.send(g, bytes(self.mine), 0, self.stream);
+    };
+    message(self.came);
+    EXPECT_TRUE(ends(self.system, self.stream));
+    if (r == 1) return;  // lost
+
+    shared_guard<nccl_double::system> guard;
+    failure_watch<nccl_double::system> watch(self.system, self.stream, 0, guard);
+    std::vector<nccl_double::system::stream> others;
+    while (others.size() < queues) others.push_back(self.system.make_stream());
+    message(self.more);  // never comes
+    auto behind = self.system.make_event();
+    self.system.record(behind, self.stream);
+    word one = 1, effect = 0, told = 1, nought = 0;
+    stream_part const part{.from = bytes(one).data(), .to = bytes(effect).data(), .bytes = 8};
+    for (auto& stream : others) {
+      self.system.wait(stream, behind);
+      self.system.move(stream, {&part, 1}, watch.guard());
     }
-    void synchronize() {
-      if (stuck) throw std::logic_error("waits for ever");
-      host_streams::synchronize();
-    }
-  } system(1, host_streams::temper::lazy);
-  auto const stream = system.make_stream();
-  shared_guard<stuck_system> guard;
-  failure_watch<stuck_system> watch(system, stream, 0, guard);
-  std::int64_t effect = 0, one = 1;
-  system.synchronize();
-  stream_part const part{.from = reinterpret_cast<std::byte const*>(&one),
-                         .to = reinterpret_cast<std::byte*>(&effect),
-                         .bytes = sizeof effect};
-  system.move(stream, {&part, 1}, watch.guard());
-  system.stuck = true;
-  EXPECT_NO_THROW(guard.stop(system));
-  system.stuck = false;
-  system.synchronize();  // the queues run again when the communicators have ended
-  EXPECT_EQ(effect, 0);
-  EXPECT_EQ(*watch.guard(), 0);
+
+    // A copy on a stream of its own, which the host would wait for:
+    auto const fresh = self.system.make_stream();
+    self.system.copy_to_device(fresh, bytes(nought), bytes(told));
+    EXPECT_FALSE(world().comes_to_its_end(fresh));
+    EXPECT_EQ(told, 1);
+    guard.stop(self.system);
+    EXPECT_EQ(*watch.guard(), 0);
+    self.net.abort();
+    self.system.synchronize();  // the queues run again when the communicators have ended
+    EXPECT_EQ(told, 0);
+    EXPECT_EQ(effect, 0);
+  });
+  EXPECT_EQ(errors, nothing(2));
 }
 
 TEST(failure_watch, closes_its_guard_and_keeps_what_the_work_threw) {

@@ -14,6 +14,7 @@
 #include "shunt/execute/host/rank_buffers.hpp"
 #include "shunt/execute/stream_system.hpp"
 #include "shunt/nccl/config.hpp"
+#include "shunt/nccl/detail/post_order.hpp"
 #include "shunt/nccl/detail/staging.hpp"
 #include "shunt/program/program.hpp"
 
@@ -31,6 +32,7 @@ struct bound_program {
   rank_buffers buffers{};
   std::optional<typename System::memory> staging{}, words{};
   std::vector<std::optional<event>> sent{};  // by instruction: completion of a buffered send
+  std::vector<post> posts{};                 // buffered sends in the order in which they leave
 
   [[nodiscard]] std::int64_t* word(std::int64_t at) {
     return reinterpret_cast<std::int64_t*>(words->bytes().data()) + at;
@@ -66,7 +68,10 @@ class bound_programs {
     b->of = p;
     b->buffers.bind(work, rank, p->ranks[rank]);
     b->stage = stage(*p, rank, buffered, floats);
-    if (buffered) b->sent.resize(p->ranks[rank].instructions.size());
+    if (buffered) {
+      b->sent.resize(p->ranks[rank].instructions.size());
+      b->posts = post_order(*p, rank);
+    }
     if (b->stage.bytes > 0)
       b->staging.emplace(system.make_memory(static_cast<std::size_t>(b->stage.bytes)));
     if (b->stage.words > 0)
@@ -87,7 +92,7 @@ struct list_run {
   using event = typename System::event;
 
   std::shared_ptr<bound_program<System>> what{};
-  std::size_t count = 0, collected = 0;
+  std::size_t count = 0, collected = 0, posted = 0;
   bool whole = true;
   std::vector<event> started{}, ended{}, ties{};
   std::optional<event> base{}, over{};

@@ -41,6 +41,7 @@ void rank_streams<Api, System, Work>::enqueue(std::shared_ptr<program const> p, 
     }
     n = end;
   }
+  operations_->leave(run, own, own.instructions.size());
   for (auto& [lane, stream] : lanes_)
     if (lane != 0) {  // the main stream joins all lanes
       run.ties.push_back(take());
