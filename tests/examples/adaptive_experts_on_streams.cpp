@@ -156,6 +156,22 @@ TEST(moe_on_streams, has_the_same_bits_in_any_order_and_under_any_placement) {
   EXPECT_TRUE(run<stream_executor>(other, random_placement(5), 4, 6).same_bits(wanted));
 }
 
+TEST(moe_on_streams, instantiates_two_graphs_and_updates_them_where_shapes_stay) {
+  auto const count = [](policy const& place) {
+    host_device device(6);
+    graph_executor const executor{.system = &device.streams()};
+    on_streams<graph_executor> training(small(), place, words(), executor, {}, device);
+    for (int t = 0; t < 4; ++t) (void)training();
+    return executor.kept->counts();
+  };
+  // The first scatter, then an iteration and a scatter each.
+  EXPECT_EQ(count(shunt::uniform{}), (shunt::graph_counts{.made = 2, .updated = 7, .launched = 9}));
+  auto const moving = count(random_placement(3));  // programs of another shape are remade
+  EXPECT_EQ(moving.made, 2);
+  EXPECT_EQ(moving.updated + moving.remade, 7);
+  EXPECT_EQ(moving.launched, 9);
+}
+
 TEST(moe_on_streams, has_the_same_bits_when_ranks_are_lost) {
   auto s = mirrored();
   auto wanted = run<stream_executor>(s, shunt::uniform{}, 0, 4);

@@ -58,5 +58,39 @@ TEST(graph_cache, are_made_once_and_updated_where_their_shape_stays) {
   EXPECT_TRUE(w == expected);
 }
 
+TEST(graph_cache, outlive_their_session_and_are_updated_by_the_next) {
+  auto const program_with = [](op_kind kind, bool fills) {
+    program_builder b(1);
+    b.buffer(0, 8, true);
+    b.compute(0, {.kind = kind}, {{0, 0, 8}}, {{0, 0, 8}});
+    if (fills) b.fill(0, {0, 0, 8});
+    return std::move(b).finish();
+  };
+  auto const step = program_with(op_kind::forward, false),
+             scatter = program_with(op_kind::step, true);
+  mixing_work w(step), expected(step);
+  host_streams system(5);
+  graph_executor<host_streams> const executor{.system = &system};
+  graph_counts all;
+  for (std::int64_t iteration = 0; iteration < 4; ++iteration)
+    for (auto const* p : {&step, &scatter}) {  // a session each, as where programs change
+      auto const copy = executor;
+      auto session = copy.open(w, iteration);
+      session.submit(*p);
+      (void)session.wait();
+      (void)inline_executor{}.open(expected, iteration).submit(*p);
+      all = executor.kept->counts();
+      EXPECT_EQ(session.graphs(), (iteration == 0 ? graph_counts{.made = 1, .launched = 1}
+                                                  : graph_counts{.updated = 1, .launched = 1}));
+    }
+  EXPECT_EQ(all, (graph_counts{.made = 2, .updated = 6, .launched = 8}));
+  EXPECT_TRUE(w == expected);
+
+  auto session = graph_executor<host_streams>{&system, {}, false, 1, executor.kept}.open(w, 4);
+  session.submit(scatter);  // one graph was dropped, and what is left has another shape
+  (void)session.wait();
+  EXPECT_EQ(session.graphs(), (graph_counts{.remade = 1, .launched = 1}));
+}
+
 }  // namespace
 }  // namespace shunt::tests::streams_graph_cache_test

@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <vector>
 
@@ -9,15 +10,20 @@
 
 namespace shunt {
 
-/// How often a session made, updated and remade a graph, and how often it launched one.
+/// How often a graph was made, updated and remade, and how often one was launched.
 struct graph_counts {
   std::int32_t made = 0, updated = 0, remade = 0, launched = 0;
+  [[nodiscard]] constexpr graph_counts since(graph_counts const& before) const {
+    return {made - before.made, updated - before.updated, remade - before.remade,
+            launched - before.launched};
+  }
   constexpr bool operator==(graph_counts const&) const = default;
 };
 
 namespace detail {
 
-/// The graphs that a session keeps.
+/// The graphs that sessions one after the other keep. The next session launches none of them as it
+/// is, since its own memory lies elsewhere; it updates those of the same shape.
 template <class System>
 class graph_cache {
  public:
@@ -27,8 +33,11 @@ class graph_cache {
     std::int32_t last_launch = 0;
   };
 
-  /// Keeps `most` graphs at once, at least one.
-  explicit graph_cache(std::int32_t most) : most_(std::max(most, 1)) {}
+  /// Keeps `most` graphs at once from now on, at least one.
+  void keep(std::int32_t most) {
+    most_ = std::max(most, 1);
+    if (std::ssize(graphs_) > most_) graphs_.erase(graphs_.begin() + most_, graphs_.end());
+  }
 
   /// Returns the graph that holds a program, or null.
   [[nodiscard]] kept_graph* holding(std::shared_ptr<cached_program<System>> const& of) {
@@ -64,7 +73,7 @@ class graph_cache {
   [[nodiscard]] graph_counts const& counts() const { return counts_; }
 
  private:
-  std::int32_t most_;
+  std::int32_t most_ = 1;
   std::vector<kept_graph> graphs_{};
   graph_counts counts_{};
 };

@@ -36,11 +36,21 @@ class stream_session {
   struct settings {
     std::vector<failure_point> failures{};
     bool timed = true;
-    std::int32_t graphs = 0;
   };
+  struct no_graphs {};
+  using graph_keeper =
+      std::conditional_t<Graphs, std::shared_ptr<detail::graph_cache<System>>, no_graphs>;
 
-  stream_session(System& system, settings s, Work& w, std::int64_t first_iteration)
-      : system_(system), settings_(std::move(s)), work_(w), first_iteration_(first_iteration) {}
+  /// `graphs` are those of earlier sessions on the system, for this one to update.
+  stream_session(System& system, settings s, Work& w, std::int64_t first_iteration,
+                 graph_keeper graphs = {})
+      : system_(system),
+        settings_(std::move(s)),
+        work_(w),
+        first_iteration_(first_iteration),
+        graphs_(std::move(graphs)) {
+    if constexpr (Graphs) before_ = graphs_->counts();
+  }
   stream_session(stream_session const&) = delete;
   stream_session& operator=(stream_session const&) = delete;
   ~stream_session() {
@@ -82,11 +92,11 @@ class stream_session {
   /// its end.
   [[nodiscard]] outcome wait();
 
-  /// Returns how often graphs were made, updated, remade and launched.
-  [[nodiscard]] graph_counts const& graphs() const
+  /// Returns how often this session made, updated, remade and launched graphs.
+  [[nodiscard]] graph_counts graphs() const
     requires Graphs
   {
-    return graphs_.counts();
+    return graphs_->counts().since(before_);
   }
 
  private:
@@ -95,10 +105,6 @@ class stream_session {
   using lane = stream_plan::lane;
 
   using cached_program = detail::cached_program<System>;
-
-  struct no_graphs {
-    explicit no_graphs(std::int32_t) {}
-  };
 
   /// One submission, until the device has finished it and its results were read.
   struct instance {
@@ -228,6 +234,8 @@ class stream_session {
   settings settings_;
   Work& work_;
   std::int64_t first_iteration_;
+  graph_keeper graphs_;
+  graph_counts before_{};  // those of earlier sessions
 
   detail::submissions submitted_{};
   detail::recent_programs<System> known_{};
@@ -240,7 +248,6 @@ class stream_session {
   std::optional<event_type> ready_{}, fork_{};
   std::vector<event_type> joins_{};
   std::map<lane, typename System::stream> streams_{};
-  std::conditional_t<Graphs, detail::graph_cache<System>, no_graphs> graphs_{settings_.graphs};
 
   std::deque<instance> instances_{};  // submitted and not harvested
   std::optional<event_type> last_base_{};

@@ -97,11 +97,11 @@ void stream_session<System, Work, Graphs>::launch(instance& run)
   auto const of = run.of;
   while (settings_.timed && of->collected < of->runs)
     collect_results();  // its events are about to be reused
-  auto* kept = graphs_.holding(of);
+  auto* kept = graphs_->holding(of);
   if (!kept) kept = &capture(run);
   system_.wait(*origin_, *run.base);
   system_.launch(kept->graph, *origin_);
-  graphs_.launched(*kept);
+  graphs_->launched(*kept);
   if (run.words) read_words(run, 0, run.words->bytes().size() / sizeof(std::int64_t), *origin_);
   end_on(run, *origin_);
 }
@@ -112,7 +112,7 @@ auto& stream_session<System, Work, Graphs>::capture(instance& run)
   requires Graphs
 {
   auto const of = run.of;
-  auto& kept = graphs_.replaced_by(of);
+  auto& kept = graphs_->replaced_by(of);
   if (settings_.timed)
     while (static_cast<std::int32_t>(of->stamps.size()) < of->bound.plan().stamps)
       of->stamps.push_back(pool_.take_event());
@@ -121,7 +121,7 @@ auto& stream_session<System, Work, Graphs>::capture(instance& run)
     system_.record(*fork_, *origin_);
     target to{*this, run};
     of->bound.enqueue(system_, to, false);  // launches follow each other
-    graphs_.captured(system_.end_capture(*origin_, kept.graph));
+    graphs_->captured(system_.end_capture(*origin_, kept.graph));
   } catch (...) {
     system_.abandon_capture(*origin_);
     throw;
