@@ -104,7 +104,8 @@ void pipelines_of(pipeline_job const& job, Generator const& generator) {
     auto const routes = find_routes(p);
     EXPECT_LE(routes.apart, most) << what;
     EXPECT_FALSE(routes.buffered) << what;
-    expect_same_bytes(std::vector{p}, mixing_work(p), what);
+    // CUDA's number, at least that of lanes.
+    expect_same_bytes(std::vector{p}, mixing_work(p), what, {}, 8);
   }
 }
 

@@ -294,6 +294,12 @@ class machine {
     std::lock_guard const lock(mutex_);
     if (parent == nullptr || parent->aborted || parent->destroyed)
       return nccl_status::invalid_argument;
+    bool const noticed = parent->of->failure != nccl_status::success ||
+                         (settings_.notices_death && one_is_dead(*parent->of));
+    if (!noticed && (parent->polls > 0 || unsettled(*parent))) {
+      mistakes_.push_back(name(*parent) + ": shrink while the call before is in progress");
+      return nccl_status::invalid_argument;
+    }
     drop(*parent);
     auto& d = parent->of->shrinking;
     std::vector<int> const list(left_out.begin(), left_out.end());
@@ -588,10 +594,12 @@ class machine {
   /// A hardware queue starts what it holds in order of submission: what can't start holds up all
   /// behind it, of every stream that shares the queue. What has started does not.
   [[nodiscard]] bool held_up(stream_state const& s) const {
+    auto const& head = s.queue.front();
     auto const begins_later = [&](stream_state const& other) {
-      auto const next = std::find_if(other.queue.begin(), other.queue.end(),
-                                     [](auto const& t) { return !t.group || !t.group->started; });
-      return next == other.queue.end() || next->turn >= s.queue.front().turn;
+      auto const next = std::find_if(other.queue.begin(), other.queue.end(), [&](auto const& t) {
+        return !t.group || (!t.group->started && t.group != head.group);
+      });
+      return next == other.queue.end() || next->turn >= head.turn;
     };
     return settings_.queues > 0 &&
            !std::all_of(streams_.begin(), streams_.end(), [&](auto const& other) {

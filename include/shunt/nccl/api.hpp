@@ -112,7 +112,11 @@ struct nccl_api {
                        s);
     return memory;
   }
-  static void deallocate(void* memory) { (void)ncclMemFree(memory); }
+  static void deallocate(void* memory) {
+    // What was aborted may still use it: NCCL ends that on a thread of its own.
+    (void)cudaDeviceSynchronize();
+    (void)ncclMemFree(memory);
+  }
 
   static nccl_status group_start() { return of(ncclGroupStart()); }
   static nccl_status group_end() { return of(ncclGroupEnd()); }

@@ -128,6 +128,8 @@ class nccl_communicator {
     // The error that a lost rank left in this communicator may stay for good.
     auto const what = "go on without " + detail::names_of(dead);
     try {
+      // NCCL refuses while the last call is in progress.
+      (void)settled(config, "for its last call, to " + what);
       require_success(Api::shrink(handle_, left_out, rest.handle_), "can't " + what);
       auto const s = settled(config, "to " + what);
       if (rest.handle_ == handle{}) refuse(s, "can't " + what);

@@ -98,7 +98,7 @@ concept nccl_library =
       { A::state(c) } -> std::same_as<nccl_status>;
       { A::last_error(c) } -> std::convertible_to<std::string>;
       { A::allocate(count) } -> std::same_as<void*>;  // device memory; throws nccl_error
-      A::deallocate(to);
+      A::deallocate(to);                              // when the device has ended its work
       { A::group_start() } -> std::same_as<nccl_status>;
       { A::group_end() } -> std::same_as<nccl_status>;
       { A::send(from, count, type, n, c, s) } -> std::same_as<nccl_status>;
