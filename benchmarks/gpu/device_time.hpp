@@ -42,6 +42,7 @@ inline bool no_gpu(benchmark::State& state) {
 template <class T>
 shunt::cuda_buffer on_device(std::vector<T> const& values) {
   shunt::cuda_buffer out(values.size() * sizeof(T));
+  if (values.empty()) return out;
   shunt::cuda_check(cudaMemcpyAsync(out.data(), values.data(), out.size(), cudaMemcpyHostToDevice,
                                     cudaStreamPerThread),
                     "cudaMemcpyAsync");

@@ -27,6 +27,12 @@ class least_team {
     return f(0);
   }
   template <class F>
+  [[nodiscard]] constexpr shunt::team_sums sums(F const& f) const {
+    shunt::team_sums all;
+    for (std::int32_t k = 0; k < shunt::team_sums::count; ++k) all.of[k] = f(k, 0, 1);
+    return all;
+  }
+  template <class F>
   [[nodiscard]] constexpr shunt::ranked_key least(F const& f) const {
     return f(0);
   }

@@ -113,6 +113,30 @@ TEST(adam_step, is_the_algorithm_and_can_be_taken_back) {
   }
 }
 
+// A float has 24 bits: sums near (k + 1/2) x unit for k of 24 bits lie next to midpoints.
+TEST(adam_step, takes_the_mean_of_a_sum_with_the_bits_of_a_division) {
+  std::mt19937_64 random(32);
+  for (double const terms : {1., 3., 12., 15., 1000., 65537.}) {
+    double const value = 0x1p31 * terms;
+    shunt::gradient_unit const unit = value;
+    auto const expect_division = [&](double sum) {
+      ASSERT_EQ(unit.mean(sum), static_cast<float>(sum / value)) << sum << " / " << value;
+    };
+    for (double const sum :
+         {0., 1., -1., 0x1p-150, -0x1p-118, 0x1.8p-120, 0x1p63, -0x1p63, 0x1p200})
+      expect_division(sum);
+    for (int i = 0; i < 4000; ++i) {
+      expect_division(static_cast<double>(static_cast<std::int64_t>(random())));
+      auto const mean = static_cast<double>((random() >> 40) | (std::uint64_t{1} << 23)) + 0.5;
+      for (std::int64_t step = -20; step <= 20; ++step) {
+        auto const bits = __builtin_bit_cast(std::int64_t, mean* value) + step;
+        expect_division(__builtin_bit_cast(double, bits));
+        expect_division(__builtin_bit_cast(double, bits) * 0x1p-155);  // floats below the normal
+      }
+    }
+  }
+}
+
 TEST(adam_step, float_gradients_and_a_word_that_leaves_the_step_out) {
   shards now(6);
   aligned_array<float> gradient(6);

@@ -119,8 +119,8 @@ void sums_are_the_hosts(shunt::cuda_stream_ref stream, std::vector<T> gradients,
   auto const slots = static_cast<std::int32_t>(expert_of.size());
   device_array<T> const device(gradients);
   device_array<std::int32_t> const experts(expert_of);
-  shunt::run_rows(shunt::sum_slot_gradients<T>{device.data(), elements, experts.data(), slots},
-                  slots, (elements * static_cast<std::int64_t>(sizeof(T)) + 15) / 16, stream);
+  shunt::run_rows(shunt::sum_slot_gradients<T>{device.data(), elements, experts.data(), slots}, 1,
+                  (elements * static_cast<std::int64_t>(sizeof(T)) + 15) / 16, stream);
   stream.synchronize();
   for (std::int32_t s = 0; s < slots; ++s)
     if (std::find(expert_of.begin(), expert_of.begin() + s, expert_of[at(s)]) ==
@@ -136,6 +136,8 @@ TEST_F(WeightKernels, InstancesAreAddedIntoTheFirst) {
   for (std::int64_t const elements : {1, 37, 4096, 100000}) {
     sums_are_the_hosts(stream(), integers(random, 6 * elements), elements, {4, 2, 4, 4, 7, 2});
     sums_are_the_hosts(stream(), floats(random, 6 * elements), elements, {4, 2, 4, 4, 7, 2});
+    sums_are_the_hosts(stream(), floats(random, 10 * elements), elements,
+                       std::vector<std::int32_t>(10, 3));
   }
 }
 

@@ -32,6 +32,13 @@ class warp_team {
     return mine;
   }
   template <class F>
+  [[nodiscard]] __device__ team_sums sums(F const& f) const {
+    team_sums all;
+    for (std::int32_t k = 0; k < team_sums::count; ++k)
+      all.of[k] = sum([&](std::int32_t t) { return f(k, t, 32); });
+    return all;
+  }
+  template <class F>
   [[nodiscard]] __device__ ranked_key least(F const& f) const {
     ranked_key const mine = f(lane());
     auto const high = static_cast<std::uint32_t>(mine.key >> 32),
@@ -86,6 +93,20 @@ class block_team {
     __syncthreads();
     std::int64_t all = 0;
     for (unsigned w = 0; w < blockDim.x / 32; ++w) all += sums[w];
+    return all;
+  }
+  /// A warp a sum, as far as there are warps.
+  template <class F>
+  [[nodiscard]] __device__ team_sums sums(F const& f) const {
+    std::int64_t* const sums = scratch_->sums[turn_ ^= 1];
+    for (unsigned k = threadIdx.x / 32; k < team_sums::count; k += blockDim.x / 32) {
+      std::int64_t const whole =
+          warp_team().sum([&](std::int32_t t) { return f(static_cast<std::int32_t>(k), t, 32); });
+      if (threadIdx.x % 32 == 0) sums[k] = whole;
+    }
+    __syncthreads();
+    team_sums all;
+    for (std::int32_t k = 0; k < team_sums::count; ++k) all.of[k] = sums[k];
     return all;
   }
   template <class F>

@@ -55,6 +55,13 @@ SHUNT_HD inline float quotient(float a, float b) {
   return a / b;
 #endif
 }
+SHUNT_HD inline double product(double a, double b) {
+#if defined(__CUDA_ARCH__)
+  return __dmul_rn(a, b);
+#else
+  return a * b;
+#endif
+}
 SHUNT_HD inline float root(float a) {
 #if defined(__CUDA_ARCH__)
   return __fsqrt_rn(a);
@@ -68,18 +75,32 @@ SHUNT_HD inline float root(float a) {
 SHUNT_HD inline double power(double base, std::int64_t n) {
   double result = 1;
   for (; n > 0; n /= 2) {
-#if defined(__CUDA_ARCH__)
-    if (n % 2 == 1) result = __dmul_rn(result, base);
-    base = __dmul_rn(base, base);
-#else
-    if (n % 2 == 1) result *= base;
-    base *= base;
-#endif
+    if (n % 2 == 1) result = product(result, base);
+    base = product(base, base);
   }
   return result;
 }
 
 }  // namespace detail
+
+/// The divisor of sums in fixed point: 2^fraction bits x number of terms.
+/// Requires 2^-1000 < value < 2^1000.
+struct gradient_unit {
+  double value = 1, inverse = 1;
+
+  constexpr gradient_unit(double of = 1) : value(of), inverse(1 / of) {}
+
+  /// Returns float(sum / value), with the bits of that division but, nearly always, by a product.
+  /// The product is less than 8 steps of a double away from the quotient, and both give the same
+  /// float unless a midpoint of two floats, whose 29 lowest bits are 1 and zeros, is as near.
+  [[nodiscard]] SHUNT_HD float mean(double sum) const {
+    double const about = detail::product(sum, inverse);
+    auto const low = __builtin_bit_cast(std::uint64_t, about) & 0x1fffffff;
+    bool const is_small = about < 0x1p-126 && about > -0x1p-126 && sum != 0;  // midpoints differ
+    if (low - 0x0ffffff8 <= 0x10 || is_small) return static_cast<float>(sum / value);
+    return static_cast<float>(about);
+  }
+};
 
 /// Advances the clock by `by` updates; by -1 after a step that was rolled back. One item.
 struct adam_tick {
@@ -107,7 +128,7 @@ struct adam_step {
   std::int64_t elements = 0;
   adam_state state{};
   Gradient const* gradient = nullptr;  ///< sums; aligned to 16 bytes
-  double unit = 1;                     ///< divisor of a sum: 2^fraction bits x number of terms
+  gradient_unit unit{};                ///< divisor of a sum
   adam_clock const* clock = nullptr;
   float const* scale = nullptr;  ///< factor of all gradients (clipping); nullptr: 1
   adam_state kept{};  ///< receives the state before the update; null pointers: nothing is kept
@@ -158,7 +179,7 @@ struct adam_step {
  private:
   SHUNT_HD void update(Gradient sum, float& w, float& m, float& v) const {
     using detail::product;
-    auto g = static_cast<float>(static_cast<double>(sum) / unit);
+    float g = unit.mean(static_cast<double>(sum));
     if (scale != nullptr) g = product(*scale, g);
     m = product(rule.beta1, m) + product(1 - rule.beta1, g);
     v = product(rule.beta2, v) + product(product(1 - rule.beta2, g), g);
@@ -181,19 +202,18 @@ struct adam_rollback {
   SHUNT_HD void operator()(std::int64_t item) const {
     if (condition != nullptr && *condition == 0) return;
     std::int64_t const first = 4 * item;
-    back(kept.first, state.first, first);
-    back(kept.second, state.second, first);
-    back(kept.weights, state.weights, first);
-    if (sent != nullptr) back(kept.weights, sent, first);
-  }
-
- private:
-  SHUNT_HD void back(float const* from, float* to, std::int64_t first) const {
-    if (first + 4 <= elements)
-      *reinterpret_cast<detail::vector_of<float>*>(to + first) =
-          *reinterpret_cast<detail::vector_of<float> const*>(from + first);
-    else
-      for (std::int64_t i = first; i < elements; ++i) to[i] = from[i];
+    using floats = detail::vector_of<float>;
+    auto const back = [&]<class Vector>(Vector, std::int64_t i) {
+      auto const w = *reinterpret_cast<Vector const*>(kept.weights + i);
+      auto const m = *reinterpret_cast<Vector const*>(kept.first + i);
+      auto const v = *reinterpret_cast<Vector const*>(kept.second + i);
+      *reinterpret_cast<Vector*>(state.weights + i) = w;
+      *reinterpret_cast<Vector*>(state.first + i) = m;
+      *reinterpret_cast<Vector*>(state.second + i) = v;
+      if (sent != nullptr) *reinterpret_cast<Vector*>(sent + i) = w;
+    };
+    if (first + 4 <= elements) return back(floats{}, first);
+    for (std::int64_t i = first; i < elements; ++i) back(float{}, i);
   }
 };
 

@@ -13,7 +13,8 @@ namespace shunt {
 /// A layer with a group that fits on no node gets -1 in all its slots (the host: infeasible).
 /// Requires 1 <= experts <= slots and a problem that problem/expert_layers.hpp accepts; a device
 /// does not check this.
-/// Complexity: bisection for the replica counts, then S comparisons of a warp over N ranks.
+/// Complexity: at most 20 + log9 E + 4 times eight sums for the replica counts, then S comparisons
+/// of a warp over N ranks.
 struct eplb_layers {
   std::int64_t const* loads = nullptr;  ///< layers x experts
   std::int32_t experts = 0;

@@ -10,11 +10,11 @@
 
 namespace shunt {
 
-/// Places the experts of each layer; selection is a bisection over values, one sum of the team a
+/// Places the experts of each layer; selection is a search over values, eight sums of the team a
 /// step.
 /// Requires 1 <= experts <= slots, loads >= 0 and, per layer, (sum of loads) x (slots + experts) <
 /// 2^62; a device does not check this.
-/// Complexity: at most 62 + 2 log2 E + 9 sums of E numbers, and log2 E + 6 phases.
+/// Complexity: at most 20 + 2 log9 E + 11 sums of E numbers, and log2 E + 6 phases.
 struct swift_moe_layers {
   std::int64_t const* loads = nullptr;  ///< layers x experts
   std::int32_t experts = 0;
@@ -71,14 +71,13 @@ struct swift_moe_layers {
     bool const fewer = wanted > 0;
     // Whole rounds first: each takes one replica from every expert that has more than one.
     if (fewer) {
-      auto const spared = [&](std::int64_t rounds) {
-        return detail::sum_of(team, experts, [&](std::int32_t e) {
-          return counts[e] - 1 < rounds ? counts[e] - 1 : rounds;
-        });
+      auto const spared = [&](std::int32_t e, std::int64_t rounds) {
+        return counts[e] - 1 < rounds ? counts[e] - 1 : rounds;
       };
-      detail::least_count const beyond = detail::least_with(0, wanted + 1, wanted, spared);
+      detail::least_count const beyond =
+          detail::least_with(team, experts, 0, wanted + 1, wanted, spared);
       std::int64_t const rounds = beyond.exact ? beyond.at : beyond.at - 1;
-      wanted -= spared(rounds);
+      wanted -= detail::sum_of(team, experts, [&](std::int32_t e) { return spared(e, rounds); });
       detail::each_item(team, experts, [&](std::int32_t e) {
         counts[e] = counts[e] - 1 < rounds ? 1 : counts[e] - static_cast<std::int32_t>(rounds);
         diff[e] = -diff[e];  // from here on the smallest is chosen in both cases

@@ -19,11 +19,19 @@ struct ranked_key {
   }
 };
 
+/// Sums that a team computes at once.
+struct team_sums {
+  static constexpr std::int32_t count = 8;
+  std::int64_t of[count] = {};
+};
+
 /// Threads that compute together: a block or a warp of a GPU (cuda/launch.cuh), or `emulated_team`.
 /// An algorithm is a sequence of phases, each one call of
 ///
 ///     t.each(f)    f(0) .. f(t.size() - 1), then a barrier
 ///     t.sum(f)     also returns to all threads the sum of the results, int64
+///     t.sums(f)    f(k, i, n) for k below team_sums::count and i below n, where n is the team's
+///                  choice; also returns to all threads the sums of the results, by k
 ///     t.least(f)   also returns to all threads the least ranked_key of the results
 ///     t.narrow(f)  f(a team of at most 32 of these threads); the others wait
 ///
@@ -32,10 +40,12 @@ struct ranked_key {
 template <class T>
 concept team_of_threads =
     requires(T const& t, void (*each)(std::int32_t), std::int64_t (*count)(std::int32_t),
+             std::int64_t (*counts)(std::int32_t, std::int32_t, std::int32_t),
              ranked_key (*key)(std::int32_t)) {
       { t.size() } -> std::same_as<std::int32_t>;
       t.each(each);
       { t.sum(count) } -> std::same_as<std::int64_t>;
+      { t.sums(counts) } -> std::same_as<team_sums>;
       { t.least(key) } -> std::same_as<ranked_key>;
     };
 
@@ -59,6 +69,16 @@ class emulated_team {
   [[nodiscard]] constexpr std::int64_t sum(F const& f) const {
     std::int64_t all = 0;
     for (std::int32_t i = 0; i < size_; ++i) all += f(thread(i));
+    return all;
+  }
+  template <class F>
+  [[nodiscard]] constexpr team_sums sums(F const& f) const {
+    team_sums all;
+    std::int32_t const apiece = (size_ + team_sums::count - 1) / team_sums::count;
+    for (std::int32_t i = 0; i < apiece * team_sums::count; ++i) {
+      std::int32_t const k = turn_ % 2 == 0 ? i / apiece : team_sums::count - 1 - i / apiece;
+      all.of[k] += f(k, i % apiece, apiece);
+    }
     return all;
   }
   template <class F>
@@ -109,18 +129,36 @@ struct least_count {
   std::int64_t at = 0;
   bool exact = false;
 };
-/// Returns the least x of (low, high] with count(x) >= wanted, by bisection. Stops early at the
-/// first x with count(x) == wanted and then sets `exact`; such an x need not be the least.
-/// Requires that count never falls, count(low) < wanted and count(high) >= wanted.
-/// Complexity: log2(high - low) calls of count.
-template <class Count>
-[[nodiscard]] SHUNT_HD constexpr least_count least_with(std::int64_t low, std::int64_t high,
-                                                        std::int64_t wanted, Count const& count) {
+/// Returns the least x of (low, high] where the sum of count_of(i, x) over n elements is at least
+/// `wanted`. Each step asks for eight x at once. Stops early at an x whose sum is `wanted` and then
+/// sets `exact`; such an x need not be the least.
+/// Requires that the sum never falls, is below `wanted` at low and not below it at high.
+/// Complexity: at most log9(high - low) + 2 phases.
+template <class Team, class CountOf>
+[[nodiscard]] SHUNT_HD constexpr least_count least_with(Team const& team, std::int32_t n,
+                                                        std::int64_t low, std::int64_t high,
+                                                        std::int64_t wanted,
+                                                        CountOf const& count_of) {
   while (high - low > 1) {
-    std::int64_t const middle = low + (high - low) / 2;
-    std::int64_t const here = count(middle);
-    if (here == wanted) return {middle, true};
-    (here > wanted ? high : low) = middle;
+    std::int64_t const ninth = (high - low) / (team_sums::count + 1);
+    std::int64_t const apart = ninth > 0 ? ninth : 1;
+    auto const pivot = [low, high, apart](std::int32_t k) {
+      std::int64_t const at = low + (k + 1) * apart;
+      return at < high ? at : high;
+    };
+    team_sums const here = team.sums([&](std::int32_t k, std::int32_t t, std::int32_t threads) {
+      std::int64_t const x = pivot(k);
+      std::int64_t mine = 0;
+      for (std::int32_t i = t; i < n; i += threads) mine += count_of(i, x);
+      return mine;
+    });
+    std::int32_t enough = 0;
+    while (enough < team_sums::count && here.of[enough] < wanted) ++enough;
+    if (enough < team_sums::count) {
+      high = pivot(enough);
+      if (here.of[enough] == wanted) return {high, true};
+    }
+    if (enough > 0) low = pivot(enough - 1);
   }
   return {high, false};
 }
@@ -142,16 +180,13 @@ template <class Team, class CountOf>
 [[nodiscard]] SHUNT_HD constexpr cutoff choose_least(Team const& team, std::int32_t n,
                                                      std::int64_t wanted, std::int64_t low,
                                                      std::int64_t high, CountOf const& count_of) {
-  auto const up_to = [&](std::int64_t x) {
-    return sum_of(team, n, [&](std::int32_t i) { return count_of(i, x); });
-  };
-  least_count const found = least_with(low, high, wanted, up_to);
+  least_count const found = least_with(team, n, low, high, wanted, count_of);
   if (found.exact) return {found.at, n - 1};
-  auto const with_ties = [&](std::int64_t last) {
-    return sum_of(team, n,
-                  [&](std::int32_t i) { return count_of(i, i <= last ? found.at : found.at - 1); });
+  auto const with_ties = [&](std::int32_t i, std::int64_t last) {
+    return count_of(i, i <= last ? found.at : found.at - 1);
   };
-  return {found.at, static_cast<std::int32_t>(least_with(-1, n - 1, wanted, with_ties).at)};
+  return {found.at,
+          static_cast<std::int32_t>(least_with(team, n, -1, n - 1, wanted, with_ties).at)};
 }
 
 /// Prefix sums: values[i] becomes values[0] + .. + values[i]. `other` has room for n values.
