@@ -168,7 +168,7 @@ class host_streams {
     if (captured(on)) throw std::logic_error("a capture waits for an event outside of it");
     if (s.recorded == 0)
       throw std::logic_error("a stream waits for an event that was not recorded: no wait at all");
-    queues_[static_cast<std::size_t>(on.id)].push_back({{}, e.state, s.recorded});
+    queues_[static_cast<std::size_t>(on.id)].push_back({{}, e.state, s.recorded, ++turns_});
     loiter();
   }
   void finish(event& e) {
@@ -257,7 +257,8 @@ class host_streams {
     });
   }
 
-  std::int64_t drop_wait = 0;  ///< the n-th wait (from 1) is forgotten
+  std::int64_t drop_wait = 0;       ///< the n-th wait (from 1) is forgotten
+  std::size_t hardware_queues = 0;  ///< that the streams share, each in order; 0: one each
   bool keep_names = false;
   std::vector<std::string> names{};
   [[nodiscard]] std::int64_t waits() const { return waits_; }
@@ -268,6 +269,7 @@ class host_streams {
     std::function<void()> run{};
     std::shared_ptr<event_state> waits_for{};
     std::int64_t record = 0;
+    std::int64_t turn = 0;  // in order of submission
     [[nodiscard]] bool able() const { return !waits_for || waits_for->done >= record; }
   };
   struct capture {
@@ -296,7 +298,7 @@ class host_streams {
       return;
     }
     outside_capture(kind);
-    queues_[static_cast<std::size_t>(on.id)].push_back({std::move(f), {}, 0});
+    queues_[static_cast<std::size_t>(on.id)].push_back({std::move(f), {}, 0, ++turns_});
     loiter();
   }
   void loiter() {
@@ -313,11 +315,19 @@ class host_streams {
       default: return static_cast<std::size_t>(random_cases_.below(static_cast<std::int64_t>(n)));
     }
   }
+  /// Whether a stream that shares a hardware queue was given something before this one's head.
+  [[nodiscard]] bool held_up(std::size_t q) const {
+    if (hardware_queues == 0) return false;
+    for (auto other = q % hardware_queues; other < queues_.size(); other += hardware_queues)
+      if (!queues_[other].empty() && queues_[other].front().turn < queues_[q].front().turn)
+        return true;
+    return false;
+  }
   /// Runs one thing at the head of a stream; false where nothing is able to run.
   bool step() {
     std::vector<std::size_t> able;
     for (std::size_t q = 0; q < queues_.size(); ++q)
-      if (!queues_[q].empty() && queues_[q].front().able()) able.push_back(q);
+      if (!queues_[q].empty() && queues_[q].front().able() && !held_up(q)) able.push_back(q);
     if (able.empty()) return false;
     if (random_cases_.below(16) == 0) favours_ = random_cases_.below(3);
     auto& queue = queues_[able[pick(able.size())]];
@@ -333,11 +343,19 @@ class host_streams {
   std::int32_t favours_;  // the last, the first, or any that is able
   std::deque<std::deque<entry>> queues_{};
   std::optional<capture> capture_{};
-  std::int64_t captures_ = 0, waits_ = 0, records_ = 0;
+  std::int64_t captures_ = 0, waits_ = 0, records_ = 0, turns_ = 0;
   ticks now_ = 0;
 };
 
 static_assert(calling_stream_system<host_streams> && graph_system<host_streams>);
+
+/// Streams of a device; with some seeds they share few hardware queues.
+[[nodiscard]] inline std::shared_ptr<host_streams> make_host_streams(std::uint64_t seed,
+                                                                     host_streams::temper t) {
+  auto system = std::make_shared<host_streams>(seed, t);
+  if (seed % 3 == 2) system->hardware_queues = static_cast<std::size_t>(1 + seed / 3 % 8);
+  return system;
+}
 
 /// An executor with streams of its own.
 template <class Executor>
@@ -358,14 +376,14 @@ struct with_streams {
 [[nodiscard]] inline auto on_host_streams(std::uint64_t seed,
                                           std::vector<failure_point> failures = {},
                                           host_streams::temper t = host_streams::temper::random) {
-  auto system = std::make_shared<host_streams>(seed, t);
+  auto system = make_host_streams(seed, t);
   return with_streams<stream_executor<host_streams>>{
       system, {.system = system.get(), .failures = std::move(failures)}};
 }
 [[nodiscard]] inline auto as_host_graphs(std::uint64_t seed,
                                          std::vector<failure_point> failures = {},
                                          host_streams::temper t = host_streams::temper::random) {
-  auto system = std::make_shared<host_streams>(seed, t);
+  auto system = make_host_streams(seed, t);
   return with_streams<graph_executor<host_streams>>{
       system, {.system = system.get(), .failures = std::move(failures), .timed = true}};
 }
