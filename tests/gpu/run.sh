@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # One round on a machine with a GPU, from programs that were built elsewhere.
-#   tests/gpu/run.sh pack [BUILD [TO]]  fills TO (.gpu) from the built preset cuda-release (BUILD:
-#                                       build/cuda-release) and says its size, at most 64 MiB
-#   .gpu/run.sh round [SECONDS] [OUT]   there: all tests, trainings and benchmarks in at most
-#                                       SECONDS (330); logs and the table go to OUT (.gpu/out)
+#   tests/gpu/run.sh pack [BUILD [TO [ARCHITECTURE]]]
+#       fills TO (.gpu) from the built preset cuda-release (BUILD: build/cuda-release) for devices
+#       of ARCHITECTURE (90) and above, and says its size, at most 64 MiB
+#   .gpu/run.sh round [SECONDS [OUT]]
+#       there: all tests, trainings and benchmarks in at most SECONDS (330); logs and the table go
+#       to OUT (.gpu/out)
 #
 # .gpu/ needs glibc 2.34, the driver, and cuBLASLt 13 and NCCL 2 of the toolkit, of the system or of
 # NVIDIA's Python packages; no source, no compiler. Every check is a process of its own with a
 # limit, so that one that hangs takes nothing along. What fails runs again with launches that wait,
 # with all kernels loaded at the start, and under memcheck. Correctness comes first, then times,
 # then sanitizers while time is left; the table of all of it is printed as it grows.
-# Exit status: 0 nothing failed, 1 something did, 2 the arguments or the packed tree are wrong.
+# Exit status: 0 nothing failed, 1 something did, 2 the arguments, the packed tree or the machine
+# are wrong.
 set -uo pipefail
 die() { echo "run.sh: $*" >&2; exit 2; }
 
@@ -19,12 +22,16 @@ programs=(tests/test.gpu tests/test.gpu_examples tests/test.gpu_nccl
   examples/{train_through_failures,adaptive_experts})
 
 pack() {
-  local root build to program library path size
+  local root build to program library path size wanted architecture
   root=$(cd "$(dirname "$0")/../.." && pwd) || exit 2
   build=${1:-$root/build/cuda-release}
   to=${2:-$root/.gpu}
+  wanted=${3:-90}
   [[ -f $build/CMakeCache.txt ]] || die "no build in $build: cmake --workflow --preset cuda-release"
-  grep -q '^CMAKE_CUDA_ARCHITECTURES' "$build/CMakeCache.txt" || die "$build is built without CUDA"
+  architecture=$(sed -n 's/^CMAKE_CUDA_ARCHITECTURES:[A-Z]*=//p' "$build/CMakeCache.txt")
+  [[ -n $architecture ]] || die "$build is built without CUDA"
+  [[ $architecture == "$wanted" ]] ||
+    die "$build is built for architecture $architecture, not $wanted"
   rm -rf "$to" && mkdir -p "$to/bin" "$to/lib" "$to/fallback" || exit 2
   for program in "${programs[@]}"; do
     [[ -x $build/$program ]] || { echo "pack: no $program"; continue; }
@@ -43,7 +50,8 @@ pack() {
   cp "$root/tests/gpu/run.sh" "$to/run.sh"
   {
     git -C "$root" rev-parse HEAD 2>/dev/null || echo unknown
-    sed -n 's/^CMAKE_CUDA_ARCHITECTURES:[A-Z]*=//p' "$build/CMakeCache.txt"
+    uname -m
+    echo "$architecture"
   } >"$to/built"
   size=$(du -sk "$to" | cut -f1)
   ((size <= 65536)) || die "$to is $((size / 1024)) MiB, more than 64"
@@ -67,18 +75,21 @@ attempt() {
   { echo "#### $label: exit status $rc, $took s"; tail -n 400 "$work/last" | cut -c1-600; } >>"$log"
 }
 
-passed=0 failed=0 skipped=0 repeated=0
+passed=0 failed=0 skipped=0 repeated=0 unrun=0
+declare -A lacks # by program: the library that it doesn't find
+no_device=': (there is no CUDA|no CUDA device|the driver is for CUDA)'
 # check <label> <limit> <command>...: a row of the table; what fails is run again in three ways.
 check() {
   local label=$1 limit=$2 verdict=FAILS how why
   shift 2
+  [[ -n ${lacks[${1##*/}]-} ]] && ((++skipped)) && return
   attempt "$label" "$limit" "$@"
   if ((rc == 255)); then
-    say "$(printf '%-8s %6s  %s' 'no time' - "$label")"
+    ((unrun++ == 0)) && say "$(printf '%-8s %6s  %s' 'no time' - "$label, and all that follows")"
     return
   fi
-  if grep -qE '^\[  SKIPPED \]|: there is no CUDA driver' "$work/last"; then
-    why=$(grep -E '^[a-z].*CUDA' "$work/last" | head -1 | sed 's/^error: engine: //')
+  if grep -qE "^\[  SKIPPED \]|^error: engine$no_device" "$work/last"; then
+    why=$(grep -E '^[a-z].*(CUDA|device)' "$work/last" | head -1 | sed 's/^error: engine: //')
     ((++skipped))
     say "$(printf '%-8s %6s  %s: %s' skipped "$took" "$label" "$why")"
     return
@@ -105,6 +116,7 @@ tests_of() { # <program>: names of its tests
 checked_tests() { # <program> <pattern>
   local t
   [[ -x $here/bin/$1 ]] || { say "no $1"; return; }
+  [[ -n ${lacks[$1]-} ]] && ((++skipped)) && return
   for t in $(tests_of "$1" | grep -E "$2"); do
     check "$t" 45 "$here/bin/$1" --gtest_filter="$t"
   done
@@ -146,6 +158,7 @@ trainings() {
 queues() {
   local n
   for n in 8 32; do
+    [[ -n ${lacks[train_through_failures]-} ]] && return
     attempt "$n queues" 40 env CUDA_DEVICE_MAX_CONNECTIONS=$n "$here/bin/train_through_failures" \
       --engine cuda --text "$here/text" --iterations 40
     say "train_through_failures, 40 iterations, $n hardware queues: exit status $rc, $took s"
@@ -157,7 +170,7 @@ benchmarks() {
   for b in bandwidth placement executors; do
     attempt "benchmark $b" 60 "$here/bin/benchmark.gpu_$b" --benchmark_min_time=0.2 \
       --benchmark_out="$out/$b.csv" --benchmark_out_format=csv
-    [[ $rc == 0 ]] || say "benchmark $b: exit status $rc"
+    [[ $rc == 0 || $rc == 255 ]] || say "benchmark $b: exit status $rc"
   done
 }
 # target <text> <benchmark's name> <column> <at most|at least> <limit>: a row with its verdict
@@ -177,10 +190,12 @@ targets() {
     "at most" 5
   target "eplb, the same, us" eplb/58/256/288/32/0 real_time "at most" 40
   local kernel
-  for kernel in adam/0 adam/1 adam_rollback pack unpack slot_gradient_sum; do
+  for kernel in adam/0 adam/1 adam_rollback {pack,unpack,whole_scatter}/{16,15} \
+    slot_gradient_sum; do
     target "$kernel, part of a copy's bandwidth" "$kernel" of_copy "at least" 0.9
   done
   target "host time of a step's launch as a graph, us" graph_step/0 real_time "at most" 20
+  target "launches of a step as a graph" graph_step/0 launches "at most" 1
   rm -f "$out/none.csv"
 }
 
@@ -202,6 +217,10 @@ round() {
   ((budget > 5)) || die "$budget s are too few for anything"
   here=$(cd "$(dirname "$0")" && pwd) || exit 2
   [[ -x $here/bin/test.gpu && -f $here/built ]] || die "$here is no packed tree: run.sh pack"
+  local commit machine architecture
+  { read -r commit && read -r machine && read -r architecture; } <"$here/built" ||
+    die "$here/built is not what this run.sh packs"
+  [[ $machine == "$(uname -m)" ]] || die "$here is packed for $machine, this is $(uname -m)"
   out=$(realpath -m "${2:-$here/out}")
   mkdir -p "$out" || die "can't write to $out"
   log=$out/round.log table=$out/table.txt
@@ -217,12 +236,20 @@ round() {
   device=$(nvidia-smi --query-gpu=name,compute_cap,driver_version,memory.total \
     --format=csv,noheader 2>/dev/null | head -1)
   say "device: ${device:-none, every check will skip}"
-  say "commit $(head -1 "$here/built"), built for $(tail -1 "$here/built")"
+  say "commit $commit, built for $architecture"
   say "$(date -u '+%F %H:%M') UTC, $(uname -sr), $(nproc) cores"
-  local program
+  local program missing capability
   for program in "$here"/bin/*; do
-    ldd "$program" 2>&1 | grep -E 'not found' | sort -u | sed "s|^|${program##*/}: |"
-  done | tee -a "$table"
+    missing=$(ldd "$program" 2>&1 | grep 'not found' | sort -u | head -1 | awk '{ print $1 }')
+    [[ -z $missing ]] && continue
+    lacks[${program##*/}]=$missing
+    say "skipped: ${program##*/}, as ${missing%:} is missing"
+  done
+  capability=$(awk -F', ' '{ print $2 * 10 }' <<<"$device")
+  if [[ -n $device && $capability -lt ${architecture%%[^0-9]*} ]]; then
+    say "== nothing can run: the device's architecture is $capability, the programs' $architecture"
+    exit 2
+  fi
 
   say "== kernels, streams and graphs"
   checked_tests test.gpu .
@@ -242,7 +269,7 @@ round() {
   fi
   say "== targets"
   targets
-  say "== $passed passed, $failed failed, $skipped skipped, $SECONDS s"
+  say "== $passed passed, $failed failed, $skipped skipped, $unrun without time, $SECONDS s"
   exit $((failed > 0))
 }
 
