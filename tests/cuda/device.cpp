@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <string>
+
 #include "shunt/cuda/device.hpp"
 #include "shunt/program/program.hpp"
 
@@ -19,6 +21,16 @@ TEST(device, says_why_there_is_none) {
   EXPECT_EQ(why_no_device(cudaSuccess, 1, 13000, 13000), "");
   auto const gpu = first_cuda_device();
   EXPECT_EQ(gpu.reason.empty(), gpu.device.has_value());
+}
+
+TEST(device, says_whether_the_host_may_touch_managed_memory_at_any_time) {
+  auto const gpu = first_cuda_device();
+  if (gpu) {
+    auto const why = why_no_shared_access(*gpu.device);
+    EXPECT_TRUE(why.empty() || why.find("managed memory") != std::string::npos);
+  }
+  EXPECT_EQ(why_no_shared_access(1 << 20),
+            "device 1048576 does not share managed memory with the host while it computes");
 }
 
 }  // namespace

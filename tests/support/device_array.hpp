@@ -22,6 +22,7 @@ class device_array {
 
   [[nodiscard]] T* data() const { return reinterpret_cast<T*>(memory_.data()); }
   void set(std::vector<T> const& values) {
+    if (size_ == 0) return;
     // To its end on a stream: cudaMemcpy from pageable memory returns before the bytes have
     // arrived, and our streams don't wait for it.
     shunt::cuda_check(cudaMemcpyAsync(data(), values.data(), size_ * sizeof(T),
@@ -31,6 +32,7 @@ class device_array {
   }
   [[nodiscard]] std::vector<T> values() const {
     std::vector<T> out(size_);
+    if (size_ == 0) return out;
     shunt::cuda_check(cudaMemcpy(out.data(), data(), size_ * sizeof(T), cudaMemcpyDeviceToHost),
                       "cudaMemcpy");
     return out;

@@ -68,4 +68,16 @@ namespace detail {
               std::to_string(best % 10)};
 }
 
+/// Returns why the host must not touch managed memory while a device computes; empty where it may.
+/// Without such access, that of a virtual machine for example, it would be a crash.
+/// Never throws.
+[[nodiscard]] inline std::string why_no_shared_access(int device) {
+  int shared = 0;
+  auto const code = cudaDeviceGetAttribute(&shared, cudaDevAttrConcurrentManagedAccess, device);
+  (void)cudaGetLastError();
+  if (code == cudaSuccess && shared != 0) return {};
+  return "device " + std::to_string(device) +
+         " does not share managed memory with the host while it computes";
+}
+
 }  // namespace shunt

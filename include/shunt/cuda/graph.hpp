@@ -4,11 +4,13 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "shunt/cuda/error.hpp"
+#include "shunt/cuda/event.hpp"
 #include "shunt/cuda/stream.hpp"
 
 namespace shunt {
@@ -46,14 +48,18 @@ class cuda_graph {
       exec_.reset(made);
     }
     // Launches in progress may still call earlier functions.
+    if (launched_ && cuda_event_ref(*launched_).done()) called_.clear();
     called_.insert(called_.end(), called.begin(), called.end());
     return how;
   }
 
   /// Enqueues one launch.
   /// Throws cuda_error, also where the graph is empty.
-  void launch(cuda_stream_ref on) const {
+  void launch(cuda_stream_ref on) {
     cuda_check(cudaGraphLaunch(exec_.get(), on), "cudaGraphLaunch");
+    if (called_.empty()) return;
+    if (!launched_) launched_.emplace(cuda_event::kind::ordering);
+    cuda_event_ref(*launched_).record(on);
   }
 
  private:
@@ -61,6 +67,7 @@ class cuda_graph {
     void operator()(cudaGraphExec_t g) const noexcept { (void)cudaGraphExecDestroy(g); }
   };
   calls called_{};
+  std::optional<cuda_event> launched_{};  // the last launch, of a graph that calls functions
   std::unique_ptr<std::remove_pointer_t<cudaGraphExec_t>, destroy> exec_{};
 };
 

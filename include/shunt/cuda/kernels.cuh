@@ -12,6 +12,7 @@
 
 #include "shunt/core/float16.hpp"
 #include "shunt/cuda/error.hpp"
+#include "shunt/device/row_copies.hpp"
 #include "shunt/execute/elements.hpp"
 #include "shunt/execute/stream_system.hpp"
 #include "shunt/program/program.hpp"
@@ -28,6 +29,17 @@ inline constexpr unsigned bulk_threads = 256;
   return static_cast<unsigned>(std::clamp<std::size_t>((units + each - 1) / each, 1, most));
 }
 
+/// Returns whether a guard lets the block have its effect; without a guard it does. The word may be
+/// the host's, which writes it at any time: one thread reads it, so that the block decides as one.
+/// All threads of the block call this.
+__device__ inline bool allowed(std::int64_t const* guard) {
+  if (guard == nullptr) return true;
+  std::int64_t word = 1;
+  if (threadIdx.x == 0)
+    asm volatile("ld.acquire.sys.s64 %0, [%1];" : "=l"(word) : "l"(guard) : "memory");
+  return __syncthreads_and(word != 0) != 0;
+}
+
 struct move_batch {
   static constexpr std::size_t most = 64;  // kernel parameters are limited to 4 KB
   stream_part parts[most];
@@ -38,7 +50,7 @@ template <class Batch>
 __global__ void __launch_bounds__(bulk_threads)
     move_kernel(Batch const __grid_constant__ batch, std::int64_t const* guard) {
   stream_part const& p = batch.parts[blockIdx.y];
-  bool const runs = !guard || *guard != 0;
+  bool const runs = allowed(guard);
   std::int64_t const count = runs && p.count ? *p.count : p.bytes;
   bool const refused = count < 0 || count > p.bytes;
   bool const first = blockIdx.x == 0 && threadIdx.x == 0;
@@ -61,32 +73,65 @@ struct fold_batch {
   std::byte const* sources[most_members_on_streams];
   std::byte* targets[most_members_on_streams];
   int from, to;
+
+  /// Returns whether all addresses are multiples of 16.
+  [[nodiscard]] bool aligned() const {
+    std::uintptr_t all = 0;
+    for (int k = 0; k < from; ++k) all |= reinterpret_cast<std::uintptr_t>(sources[k]);
+    for (int k = 0; k < to; ++k) all |= reinterpret_cast<std::uintptr_t>(targets[k]);
+    return all % 16 == 0;
+  }
 };
 
-/// Each thread reads all sources of an element before it writes a target, so a target may be a
-/// source.
+/// Folds the i-th vector of all sources. Each thread reads all of them before it writes a target,
+/// so a target may be a source.
+template <class Vector>
+__device__ void fold_at(fold_batch const& batch, reduction how, std::int64_t i) {
+  auto sum = reinterpret_cast<Vector const*>(batch.sources[0])[i];
+#pragma unroll 4
+  for (int k = 1; k < batch.from; ++k) {
+    auto const more = reinterpret_cast<Vector const*>(batch.sources[k])[i];
+    for (int j = 0; j < Vector::size; ++j) sum.at[j] = combined(how, sum.at[j], more.at[j]);
+  }
+  for (int k = 0; k < batch.to; ++k) reinterpret_cast<Vector*>(batch.targets[k])[i] = sum;
+}
+
+template <class T>
+struct single_of {
+  static constexpr int size = 1;
+  T at[1];
+};
+
+/// In vectors of 16 bytes where `wide` is set; the elements left over one by one.
 template <class T>
 __global__ void __launch_bounds__(bulk_threads)
     fold_kernel(fold_batch const __grid_constant__ batch, reduction how, std::int64_t elements,
-                std::int64_t const* guard) {
-  if (guard && *guard == 0) return;
+                bool wide, std::int64_t const* guard) {
+  if (!allowed(guard)) return;
   std::int64_t const thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x,
                      threads = std::int64_t{gridDim.x} * blockDim.x;
-  for (std::int64_t i = thread; i < elements; i += threads) {
-    T sum = reinterpret_cast<T const*>(batch.sources[0])[i];
-    for (int k = 1; k < batch.from; ++k)
-      sum = combined(how, sum, reinterpret_cast<T const*>(batch.sources[k])[i]);
-    for (int k = 0; k < batch.to; ++k) reinterpret_cast<T*>(batch.targets[k])[i] = sum;
-  }
+  using vector = vector_of<T>;
+  std::int64_t const vectors = wide ? elements / vector::size : 0;
+  for (std::int64_t i = thread; i < vectors; i += threads) fold_at<vector>(batch, how, i);
+  for (std::int64_t i = vectors * vector::size + thread; i < elements; i += threads)
+    fold_at<single_of<T>>(batch, how, i);
 }
 
+/// In stores of 16 bytes, but for what lies before the first multiple of 16 and behind the last.
 template <class Byte>
 __global__ void __launch_bounds__(bulk_threads)
     fill_kernel(Byte* target, std::int64_t size, std::int64_t const* guard) {
-  if (*guard == 0) return;
+  if (!allowed(guard)) return;
   std::int64_t const thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x,
                      threads = std::int64_t{gridDim.x} * blockDim.x;
-  for (std::int64_t i = thread; i < size; i += threads) target[i] = Byte{0};
+  constexpr std::int64_t wide = sizeof(uint4);
+  auto const past = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(target) % wide);
+  std::int64_t const head = past == 0 ? 0 : wide - past < size ? wide - past : size;
+  std::int64_t const vectors = (size - head) / wide;
+  for (std::int64_t i = thread; i < head; i += threads) target[i] = Byte{0};
+  for (std::int64_t i = thread; i < vectors; i += threads)
+    reinterpret_cast<uint4*>(target + head)[i] = uint4{0, 0, 0, 0};
+  for (std::int64_t i = head + vectors * wide + thread; i < size; i += threads) target[i] = Byte{0};
 }
 
 }  // namespace detail
@@ -121,8 +166,10 @@ struct cuda_kernels {
     std::copy_n(targets.begin(), batch.to, batch.targets);
     auto const launch = [&]<class T>(T) {
       auto const elements = size / sizeof(T);
-      detail::fold_kernel<T><<<detail::bulk_blocks(elements), detail::bulk_threads, 0, on>>>(
-          batch, how, static_cast<std::int64_t>(elements), guard);
+      bool const wide = batch.aligned();
+      detail::fold_kernel<T>
+          <<<detail::bulk_blocks(wide ? size / 16 : elements), detail::bulk_threads, 0, on>>>(
+              batch, how, static_cast<std::int64_t>(elements), wide, guard);
     };
     switch (type) {
       case element::bytes: launch(std::uint8_t{}); break;
@@ -137,7 +184,7 @@ struct cuda_kernels {
   }
 
   static void fill(cudaStream_t on, std::span<std::byte> target, std::int64_t const* guard) {
-    detail::fill_kernel<<<detail::bulk_blocks(target.size()), detail::bulk_threads, 0, on>>>(
+    detail::fill_kernel<<<detail::bulk_blocks(target.size() / 16), detail::bulk_threads, 0, on>>>(
         target.data(), static_cast<std::int64_t>(target.size()), guard);
     cuda_check(cudaGetLastError(), "fill_kernel");
   }

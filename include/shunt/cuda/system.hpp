@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <source_location>
 #include <span>
 #include <string>
 #include <utility>
@@ -28,7 +29,8 @@ namespace shunt {
 /// One CUDA device. `Kernels` launches what the runtime has no call for (cuda_kernels in
 /// kernels.cuh, which needs nvcc).
 /// The constructor makes the device current for the calling thread.
-/// With managed memory (`cuda_memory::managed`) a host work can run as calls of the streams.
+/// With managed memory (`cuda_memory::managed`) a host work can run as calls of the streams, where
+/// the device lets the host at it while kernels run.
 /// Throws cuda_error: no device, a driver that is too old, no memory left, or a failure on the
 /// device, at the first call that reports it.
 /// Requires that only the constructing thread uses the system.
@@ -45,6 +47,9 @@ class basic_cuda_system {
     cuda_check(cudaSetDevice(device), "cudaSetDevice");
     // Starts CUDA here rather than in the first measured call.
     cuda_check(cudaFree(nullptr), "cudaFree");
+    if (own == cuda_memory::managed)
+      if (auto const why = why_no_shared_access(device); !why.empty())
+        throw cuda_error(cudaErrorNotSupported, why, std::source_location::current());
   }
 
   [[nodiscard]] stream make_stream() { return {}; }
@@ -56,7 +61,7 @@ class basic_cuda_system {
   }
 
   void move(stream_ref on, std::span<stream_part const> parts, std::int64_t const* guard) {
-    if (parts.size() == 1 && !guard && !parts[0].count && !parts[0].refused)
+    if (parts.size() == 1 && parts[0].bytes > 0 && !guard && !parts[0].count && !parts[0].refused)
       cuda_check(cudaMemcpyAsync(parts[0].to, parts[0].from,
                                  static_cast<std::size_t>(parts[0].bytes), cudaMemcpyDefault, on),
                  "cudaMemcpyAsync");
@@ -68,16 +73,19 @@ class basic_cuda_system {
     Kernels::fold(on.get(), type, how, sources, targets, size, guard);
   }
   void fill(stream_ref on, std::span<std::byte> target, std::int64_t const* guard) {
+    if (target.empty()) return;
     if (guard)
       Kernels::fill(on.get(), target, guard);
     else
       cuda_check(cudaMemsetAsync(target.data(), 0, target.size(), on), "cudaMemsetAsync");
   }
   void copy_to_host(stream_ref on, std::span<std::byte const> from, std::span<std::byte> to) {
+    if (to.empty()) return;
     cuda_check(cudaMemcpyAsync(to.data(), from.data(), to.size(), cudaMemcpyDefault, on),
                "cudaMemcpyAsync");
   }
   void copy_to_device(stream_ref on, std::span<std::byte const> from, std::span<std::byte> to) {
+    if (to.empty()) return;
     cuda_check(cudaMemcpyAsync(to.data(), from.data(), to.size(), cudaMemcpyDefault, on),
                "cudaMemcpyAsync");
     on.synchronize();  // the source may be destroyed

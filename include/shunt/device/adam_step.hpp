@@ -88,7 +88,7 @@ SHUNT_HD inline double power(double base, std::int64_t n) {
 struct gradient_unit {
   double value = 1, inverse = 1;
 
-  constexpr gradient_unit(double of = 1) : value(of), inverse(1 / of) {}
+  SHUNT_HD constexpr gradient_unit(double of = 1) : value(of), inverse(1 / of) {}
 
   /// Returns float(sum / value), with the bits of that division but, nearly always, by a product.
   /// The product is less than 8 steps of a double away from the quotient, and both give the same

@@ -19,7 +19,8 @@ struct gradient_norms {
   static constexpr byte_count bytes = 3 * size_of(element::float64);
 
   /// Whether a step may be made. Adding stages only ever turns it false.
-  [[nodiscard]] SHUNT_HD bool finite() const { return not_finite == 0 && std::isfinite(squares); }
+  // std::isfinite may be <math.h>'s, which is a function of the host alone.
+  [[nodiscard]] SHUNT_HD bool finite() const { return not_finite == 0 && squares - squares == 0; }
   /// Returns the factor that reduces the gradients' norm to at most `most_norm`, or 1 where it
   /// already is. Adding stages only ever reduces it. The 1e-6 is that of PyTorch's clip_grad_norm_
   /// and of Megatron-LM.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "shunt/check/program.hpp"
+#include "shunt/cuda/device.hpp"
 #include "shunt/cuda/streams.cuh"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/lower/pipeline.hpp"
@@ -34,6 +35,8 @@ class needs : public testing::Test {
   void SetUp() override {
     if (auto const here = devices(); here < Wanted)
       GTEST_SKIP() << "needs " << Wanted << " CUDA devices, here are " << here;
+    for (int device = 0; device < Wanted; ++device)
+      if (auto const why = why_no_shared_access(device); !why.empty()) GTEST_SKIP() << why;
   }
 };
 using nccl_executor_on_one_device = needs<1>;
