@@ -40,7 +40,36 @@ TEST(pipeline_job, broken_jobs_are_told_what_is_wrong) {
       {with([](auto& j) { j.pipelines = j.stages = 1 << 20; }), "pipelines", "32 bits"},
       {with([](auto& j) { j.microbatches = 1 << 30; }), "microbatches", "32 bits"},
       {with([](auto& j) { j.costs.forward = 0; }), "costs.forward", "is 0"},
-      {with([](auto& j) { j.costs.forward = {1, 2}; }), "costs.forward", "2 values for 3 stages"},
+      {with([](auto& j) { j.costs.forward = {1, 2}; }), "costs.forward",
+       "2 values for 3 stages and 6 workers"},
+      {with([](auto& j) { j.costs.forward = {1, 2, 3, 4, 5, 0}; }), "costs.forward[5]", "is 0"},
+      {with([](auto& j) { j.costs.step = {0, 0, 0, 1, -2, 1}; }), "costs.step[4]", "is -2"},
+      {with([](auto& j) {
+         j.costs.forward = {1, 1, 1, 2, 1, 1};
+         j.layout = stage_layout::custom({0, 1, 2, 0, 1, 2});
+       }),
+       "costs.forward[3]", "is 2, and 1 in pipeline 0 on the same rank"},
+      {with([](auto& j) { j.lengths = {1, 2, 3}; }), "lengths", "3 values for 8 micro-batches"},
+      {with([](auto& j) { j.lengths = {1, 2, 3, 4, 5, 0, 7, 8}; }), "lengths[5]", "is 0"},
+      {with([](auto& j) {
+         j.costs.forward = ticks{1} << 35;
+         j.lengths.assign(8, std::numeric_limits<std::int32_t>::max());
+       }),
+       "costs.forward", "62 bits"},
+      {with([](auto& j) { j.costs.backward_weight = {1, 1, 1, 1, 1, ticks{1} << 60}; }),
+       "costs.backward_weight[5]", "62 bits"},
+      {with([](auto& j) { j.transfer = transfer_times(2, {0, 1, 1, 0}); }), "transfer",
+       "4 values for 6 x 6 ranks"},
+      {with([](auto& j) {
+         j.transfer = transfer_times(6, std::vector<ticks>(36, 1));
+         j.transfer.matrix[13] = -3;
+       }),
+       "transfer", "from rank 2 to 1 must be at least 0, is -3"},
+      {with([](auto& j) {
+         j.transfer = transfer_times(6, std::vector<ticks>(36, 1));
+         j.transfer.within_node = 2;
+       }),
+       "transfer", "no classes beside a matrix"},
       {with([](auto& j) { j.costs.backward_input = {1, 0, 1}; }), "costs.backward_input[1]",
        "is 0"},
       {with([](auto& j) { j.costs.backward_weight = {1, 0, -5}; }), "costs.backward_weight[2]",
@@ -73,6 +102,30 @@ TEST(pipeline_job, broken_jobs_are_told_what_is_wrong) {
     expect([](auto const& j) { (void)check(j, {}); });
     expect([](auto const& j) { (void)lower(j, {}); });
   }
+}
+
+TEST(pipeline_job, costs_are_those_of_the_rank_that_computes) {
+  pipeline_job job{.pipelines = 2, .stages = 4, .microbatches = 1};
+  job.costs.forward = {1, 2, 3, 4, 5, 6, 7, 8};
+  for (auto const& layout :
+       {stage_layout::linear(), stage_layout::looped(2), stage_layout::wave(2),
+        stage_layout::bidirectional(), stage_layout::custom({0, 1, 1, 0, 2, 3, 2, 3})}) {
+    job.layout = layout;
+    for (std::int32_t p = 0; p < 2; ++p)
+      for (std::int32_t s = 0; s < 4; ++s) {
+        EXPECT_EQ(job.pipeline_of(job.rank_of({p, s}), s), p);
+        EXPECT_EQ(job.cost_on(job.costs.forward, job.rank_of({p, s}), s), p * 4 + s + 1);
+      }
+  }
+  EXPECT_TRUE(job.uneven());
+  EXPECT_EQ(job.costs.forward[2], 3);
+  job.costs.forward = {1, 2, 3, 4};
+  EXPECT_FALSE(job.uneven());
+  EXPECT_EQ(job.cost_on(job.costs.forward, 3, 1), 2);
+  job.microbatches = {1, 2};
+  job.lengths = {4, 5, 6};
+  EXPECT_TRUE(job.uneven());
+  EXPECT_EQ(job.length_of(1, 1), 6);
 }
 
 TEST(pipeline_job, zero_costs_that_are_allowed) {

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -49,6 +50,14 @@ inline std::string describe_job(pipeline_job const& job) {
     text += " " + std::to_string(job.costs.forward[s]) + "," +
             std::to_string(job.costs.backward_input[s]) + "," +
             std::to_string(job.costs.backward_weight[s]) + "," + std::to_string(job.costs.step[s]);
+  for (auto const* list :
+       {&job.costs.forward, &job.costs.backward_input, &job.costs.backward_weight, &job.costs.step})
+    if (list->size() > static_cast<std::size_t>(job.stages)) {
+      text += " by worker";
+      for (ticks const each : list->values()) text += " " + std::to_string(each);
+    }
+  if (!job.lengths.empty()) text += " lengths";
+  for (std::int32_t const length : job.lengths) text += " " + std::to_string(length);
   for (worker const& w : job.dead)
     text += " dead " + std::to_string(w.pipeline.value()) + ":" + std::to_string(w.stage.value());
   return text;
@@ -101,6 +110,29 @@ inline pipeline_job random_job_with_failures(random_cases& d, bool any_layout) {
   kill_some(d, job, 5);
   make_some_uneven(job);
   return job;
+}
+
+/// Gives a valid job costs of its workers, lengths of its micro-batches and times of its links,
+/// each with a chance of two in three.
+inline void make_unlike(random_cases& d, pipeline_job& job) {
+  auto const by_rank = [&](per_stage const& list) {
+    if (d.roll(0, 2) == 0) return list;
+    std::vector<ticks> factor, all;
+    for (std::int32_t r = 0; r < job.ranks(); ++r) factor.push_back(d.roll(1, 3));
+    for (pipeline_id p : ids<pipeline_id>(job.pipelines))
+      for (stage_id s : ids<stage_id>(job.stages))
+        all.push_back(list.of(p, s, job.stages) * factor[job.rank_of({p, s}).index()]);
+    return per_stage(std::move(all));
+  };
+  for (auto* list :
+       {&job.costs.forward, &job.costs.backward_input, &job.costs.backward_weight, &job.costs.step})
+    *list = by_rank(*list);
+  if (d.roll(0, 2) > 0)
+    for (std::int32_t n = 0; n < job.total_microbatches(); ++n) job.lengths.push_back(d.roll(1, 3));
+  if (d.roll(0, 2) == 0) return;
+  std::vector<ticks> links;
+  for (std::int32_t n = 0; n < job.ranks() * job.ranks(); ++n) links.push_back(d.roll(0, 3));
+  job.transfer = transfer_times(job.ranks(), std::move(links));
 }
 
 inline pipeline_job paper_job() {

@@ -129,7 +129,8 @@ SHUNT_INLINE std::vector<redundancy_violation> check(pipeline_job const& job,
       // No difference of times, which may be any numbers.
       if (start < free)
         report(kind::overlap);
-      else if (end < start || end - start != job.costs.forward[o.stage])
+      else if (end < start || end - start != job.cost_on(job.costs.forward, r, o.stage) *
+                                                 job.length_of(o.pipeline, o.microbatch))
         report(kind::duration);
       if (end > plain[next].start) report(kind::late);
     }

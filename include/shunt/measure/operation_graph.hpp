@@ -12,12 +12,15 @@
 
 namespace shunt {
 
-/// Returns the ticks that an operation takes; a fused backward takes the sum of its two parts.
+/// Returns the ticks that an operation takes on a rank that holds its stage; a fused backward takes
+/// the sum of its two parts.
+[[nodiscard]] SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& o, rank_id r);
+/// As above, on the rank of the operation's own pipeline.
 [[nodiscard]] SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& o);
 
-/// Returns the ticks that an overlapped pair takes.
+/// Returns the ticks that an overlapped pair takes on a rank.
 [[nodiscard]] SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& a,
-                                            operation const& b);
+                                            operation const& b, rank_id r);
 
 /// The operations of a schedule in an executable order: each after its predecessor in the rank's
 /// list and after the operation of the neighbouring stage that produces its input; a step after all

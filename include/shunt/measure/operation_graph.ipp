@@ -7,20 +7,27 @@
 
 namespace shunt {
 
-SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& o) {
+SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& o, rank_id r) {
   auto const& c = job.costs;
+  auto const on = [&](per_stage const& list) { return job.cost_on(list, r, o.stage); };
+  auto const length = [&] { return job.length_of(o.pipeline, o.microbatch); };
   switch (o.kind) {
-    case op_kind::forward: return c.forward[o.stage];
-    case op_kind::backward: return c.backward_input[o.stage] + c.backward_weight[o.stage];
-    case op_kind::backward_input: return c.backward_input[o.stage];
-    case op_kind::backward_weight: return c.backward_weight[o.stage];
-    case op_kind::step: return c.step[o.stage];
+    case op_kind::forward: return on(c.forward) * length();
+    case op_kind::backward: return (on(c.backward_input) + on(c.backward_weight)) * length();
+    case op_kind::backward_input: return on(c.backward_input) * length();
+    case op_kind::backward_weight: return on(c.backward_weight) * length();
+    case op_kind::step: return on(c.step);
     default: return 0;
   }
 }
 
-SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& a, operation const& b) {
-  ticks const first = cost_of(job, a), second = cost_of(job, b);
+SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& o) {
+  return cost_of(job, o, job.rank_of({o.pipeline, o.stage}));
+}
+
+SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& a, operation const& b,
+                              rank_id r) {
+  ticks const first = cost_of(job, a, r), second = cost_of(job, b, r);
   return first + second - std::min({job.costs.overlap_gain, first, second});
 }
 
@@ -116,7 +123,7 @@ SHUNT_CONSTEXPR operation_graph graph_of(pipeline_job const& job,
           break;
         }
         node.is_step = true;
-        node.duration = cost_of(job, o);
+        node.duration = cost_of(job, o, r);
         graph.nodes.push_back(node);
         ++graph.reached;
         last[r.index()] = own;
@@ -133,13 +140,13 @@ SHUNT_CONSTEXPR operation_graph graph_of(pipeline_job const& job,
           delay = job.transfer(graph.nodes[static_cast<std::size_t>(made)].rank, r);
       };
       input(o, node.producer, node.delay);
-      node.duration = cost_of(job, o);
+      node.duration = cost_of(job, o, r);
       node.pair = has_pairs && next_pair[r.index()] < schedule.overlapped[r].size() &&
                   schedule.overlapped[r][next_pair[r.index()]] == i;
       if (node.pair && blocked == detail::producers::nowhere) {
         operation const& second = list[static_cast<std::size_t>(i) + 1];
         input(second, node.second_producer, node.second_delay);
-        node.duration = cost_of(job, o, second);
+        node.duration = cost_of(job, o, second, r);
       }
       if (blocked != detail::producers::nowhere) {
         auto const at =

@@ -26,14 +26,8 @@ SHUNT_CONSTEXPR ticks makespan(pipeline_job const& job, pipeline_schedule const&
 }
 
 SHUNT_CONSTEXPR ticks longest_step(pipeline_job const& job) {
-  ticks longest = 0;
-  stage_groups const in(job);
-  for (stage_group const& c : in.all) {
-    ticks sum = 0;
-    for (stage_id s : c.stages) sum += job.costs.step[s];
-    longest = std::max(longest, sum);
-  }
-  return longest;
+  auto const steps = longest_steps(job, stage_groups(job));
+  return *std::max_element(steps.begin(), steps.end());
 }
 
 SHUNT_CONSTEXPR ticks period(pipeline_job const& job, pipeline_schedule const& schedule,
@@ -70,12 +64,13 @@ SHUNT_CONSTEXPR double bubble_share(pipeline_job const& job, pipeline_schedule c
     for (rank_id r : c.live) {
       live += 1;
       auto const& list = schedule.order[r];
-      for (operation const& o : list) busy += static_cast<double>(cost_of(job, o));
+      for (operation const& o : list) busy += static_cast<double>(cost_of(job, o, r));
       if (schedule.overlapped.empty()) continue;
       for (std::int32_t const i : schedule.overlapped[r]) {
         operation const &a = list[static_cast<std::size_t>(i)],
                         &b = list[static_cast<std::size_t>(i) + 1];
-        busy -= static_cast<double>(cost_of(job, a) + cost_of(job, b) - cost_of(job, a, b));
+        busy -=
+            static_cast<double>(cost_of(job, a, r) + cost_of(job, b, r) - cost_of(job, a, b, r));
       }
     }
   double const available = live * length;

@@ -3,9 +3,13 @@
 /// extended to unequal costs, stash caps and stages with fewer live ranks than their neighbours.
 /// D pipelines, S stages, M micro-batches per pipeline, N = D M. Per stage: F, I, W the ticks of
 /// forward, backward_input and backward_weight, L the live ranks, c the transfer, K the
-/// micro-batches that a rank can stash. A stage without a live rank counts as having one.
+/// micro-batches that a rank can stash. A stage without a live rank counts as having one. Where
+/// workers or micro-batches differ, F, I, W are the least of a stage's live ranks and of any
+/// length, and the work of a stage is bounded besides by what each rank can do at its own pace.
 /// Complexity: O(N S log T).
 /// Reference: SlipStream, arXiv 2405.14009.
+#include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
@@ -22,6 +26,13 @@ namespace shunt {
 [[nodiscard]] SHUNT_CONSTEXPR ticks least_transfer(pipeline_job const& job, stage_id s);
 
 namespace detail {
+
+/// Returns the lengths of the shortest and of the longest micro-batch.
+[[nodiscard]] SHUNT_CONSTEXPR std::pair<std::int64_t, std::int64_t> lengths_of(
+    pipeline_job const& job);
+
+/// Returns the least costs of each stage over its live ranks, of a micro-batch of this length.
+[[nodiscard]] SHUNT_CONSTEXPR stage_costs least_costs(pipeline_job const& job, std::int64_t length);
 
 /// The least times between stages, from F, I and c.
 struct stage_paths {
@@ -55,6 +66,10 @@ struct stage_paths {
 ///     B_i(N - 1) + W_i                               the last gradient
 ///     the least T with sum over k < L_i of floor((T - G_i(k)) / (I_i + W_i)) >= N,
 ///                                                    each rank's first gradient is another
+///     the least T with sum over ranks r of floor(T / (F_r + I_r + W_r)) >= N, and
+///     the least T with sum over ranks r of floor((T - G_i(0)) / (I_r + W_r)) >= N
+///                                                    where ranks differ; N is the sum of lengths,
+///                                                    and parts are multiples of their divisor
 [[nodiscard]] SHUNT_CONSTEXPR indexed<stage_id, ticks> span_bounds(pipeline_job const& job);
 
 /// Returns the bounds of span_bounds for stage groups: for each, the largest over its stages, and

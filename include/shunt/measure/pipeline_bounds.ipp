@@ -15,6 +15,14 @@ namespace shunt {
 
 SHUNT_CONSTEXPR ticks least_transfer(pipeline_job const& job, stage_id s) {
   ticks const within = job.transfer.within_node, between = job.transfer.between_nodes;
+  if (!job.transfer.matrix.empty()) {
+    std::optional<ticks> least;
+    for (rank_id const a : job.live_holders(s))
+      for (rank_id const b : job.live_holders(s.value() + 1))
+        least = std::min(least.value_or(std::numeric_limits<ticks>::max()),
+                         std::min(job.transfer(a, b), job.transfer(b, a)));
+    return least.value_or(0);
+  }
   if (within == 0 && between == 0) return 0;
   bool const together =
       job.layout.form() != stage_layout::shape::linear;  // two stages may share a rank
@@ -38,16 +46,101 @@ SHUNT_CONSTEXPR ticks least_transfer(pipeline_job const& job, stage_id s) {
 
 namespace shunt::detail {
 
+SHUNT_CONSTEXPR std::pair<std::int64_t, std::int64_t> lengths_of(pipeline_job const& job) {
+  if (job.lengths.empty()) return {1, 1};
+  auto const [least, most] = std::minmax_element(job.lengths.begin(), job.lengths.end());
+  return {*least, *most};
+}
+
+SHUNT_CONSTEXPR stage_costs least_costs(pipeline_job const& job, std::int64_t length) {
+  stage_costs least = job.costs;
+  if (!job.uneven()) return least;
+  auto const reduce = [&](per_stage& list, std::int64_t times) {
+    std::vector<ticks> all;
+    for (stage_id s : ids<stage_id>(job.stages)) {
+      ticks each = list[s];
+      if (auto const live = job.live_peers(s); !live.empty()) {
+        each = list.of(live.front(), s, job.stages);
+        for (pipeline_id p : live) each = std::min(each, list.of(p, s, job.stages));
+      }
+      all.push_back(each * times);
+    }
+    list = per_stage(std::move(all));
+  };
+  reduce(least.forward, length);
+  reduce(least.backward_input, length);
+  reduce(least.backward_weight, length);
+  reduce(least.step, 1);
+  return least;
+}
+
+// Ranks of unlike pace that share work: rank r takes `pace` ticks for each unit of it. Work comes
+// in multiples of `part` units.
+struct shared_pace {
+  std::vector<ticks> pace{};
+  std::int64_t units = 0, part = 1;
+
+  // Returns the least time in which the ranks can do all units.
+  [[nodiscard]] SHUNT_CONSTEXPR ticks least() const {
+    if (pace.empty() || *std::min_element(pace.begin(), pace.end()) == 0) return 0;
+    auto const fits = [&](ticks length) {
+      std::int64_t left = units / part;
+      for (ticks const p : pace) {
+        left -= length / p / part;
+        if (left <= 0) return true;
+      }
+      return false;
+    };
+    ticks low = 0, high = units * *std::min_element(pace.begin(), pace.end());  // one rank does all
+    while (low < high) {
+      ticks const middle = low + (high - low) / 2;
+      if (fits(middle))
+        high = middle;
+      else
+        low = middle + 1;
+    }
+    return low;
+  }
+};
+
+// Returns the sum of all lengths and their greatest common divisor.
+SHUNT_CONSTEXPR shared_pace work_of(pipeline_job const& job) {
+  shared_pace work{.units = job.lengths.empty() ? job.total_microbatches() : 0};
+  if (job.lengths.empty()) return work;
+  work.part = 0;
+  for (std::int64_t length : job.lengths) {
+    work.units += length;
+    while (length != 0) length = std::exchange(work.part, length) % length;
+  }
+  return work;
+}
+
+// What unlike ranks and micro-batches at a stage need at least, from the earliest forward on.
+// `first`: from there to the first gradient's arrival.
+SHUNT_CONSTEXPR ticks uneven_span(pipeline_job const& job, stage_id s, ticks first) {
+  auto const& c = job.costs;
+  auto work = work_of(job), gradients = work;
+  for (rank_id const r : job.live_holders(s)) {
+    ticks const forward = job.cost_on(c.forward, r, s),
+                backward =
+                    job.cost_on(c.backward_input, r, s) + job.cost_on(c.backward_weight, r, s);
+    work.pace.push_back(forward + backward - std::min(c.overlap_gain, forward));
+    gradients.pace.push_back(backward);
+  }
+  return std::max(work.least(), first + gradients.least());
+}
+
 SHUNT_CONSTEXPR stage_paths::stage_paths(pipeline_job const& job)
     : way(static_cast<std::size_t>(job.stages), 0), tail(way) {
+  auto const cost = least_costs(job, lengths_of(job).first);
   for (std::size_t s = way.size(); s-- > 1;) {
     auto const at = static_cast<std::int32_t>(s);
     ticks const c = least_transfer(job, at - 1);
-    tail[s - 1] = tail[s] + job.costs.forward[at] + job.costs.backward_input[at] + 2 * c;
+    tail[s - 1] = tail[s] + cost.forward[at] + cost.backward_input[at] + 2 * c;
     way[s] = c;
   }
   for (std::size_t s = 1; s < way.size(); ++s)
-    way[s] += way[s - 1] + job.costs.forward[static_cast<std::int32_t>(s) - 1];
+    way[s] += way[s - 1] + cost.forward[static_cast<std::int32_t>(s) - 1];
 }
 
 }  // namespace shunt::detail
@@ -55,7 +148,10 @@ SHUNT_CONSTEXPR stage_paths::stage_paths(pipeline_job const& job)
 namespace shunt {
 
 SHUNT_CONSTEXPR indexed<stage_id, ticks> span_bounds(pipeline_job const& job) {
-  auto const& cost = job.costs;
+  bool const uneven = job.uneven();
+  auto const [shortest, longest] = detail::lengths_of(job);
+  auto const cost = detail::least_costs(job, shortest);
+  ticks path = 0;  // from the start of a forward to the end of its gradient, without transfers
   indexed<stage_id, ticks> bounds, load;
   std::vector<std::int64_t> live(static_cast<std::size_t>(job.stages), 0);
   stage_groups const in(job);
@@ -100,6 +196,10 @@ SHUNT_CONSTEXPR indexed<stage_id, ticks> span_bounds(pipeline_job const& job) {
                                              (input + weight));
     }
     bound = std::max(bound, finished.back() + weight);
+    if (uneven) bound = std::max(bound, detail::uneven_span(job, i, comes.front()));
+    path += forward + input;
+    if (uneven)  // the longest micro-batch goes there and back
+      bound = std::max(bound, tail + forward + input - path + (path + weight) / shortest * longest);
     auto const fits = [&](ticks length) {
       std::int64_t most = 0;
       for (std::size_t k = 0; k < std::min(ranks, all); ++k)
@@ -123,6 +223,10 @@ SHUNT_CONSTEXPR indexed<stage_id, ticks> span_bounds(pipeline_job const& job) {
 SHUNT_CONSTEXPR std::vector<ticks> stage_group_bounds(pipeline_job const& job,
                                                       stage_groups const& in, bool with_steps) {
   auto const spans = span_bounds(job);
+  auto const cost = detail::least_costs(job, detail::lengths_of(job).first),
+             unit = detail::least_costs(job, 1);
+  auto const last_steps = longest_steps(job, in);
+  std::int64_t const units = detail::work_of(job).units;
   detail::stage_paths const paths(job);
   std::vector<ticks> bounds;
   // stage groups that hold each stage
@@ -130,27 +234,29 @@ SHUNT_CONSTEXPR std::vector<ticks> stage_group_bounds(pipeline_job const& job,
   for (stage_group const& c : in.all)
     if (!c.live.empty())
       for (stage_id s : c.stages) ++holding[s.index()];
-  for (stage_group const& c : in.all) {
+  for (std::size_t at = 0; at < in.all.size(); ++at) {
+    stage_group const& c = in.all[at];
     ticks bound = 0, gradients = 0, work = 0, steps = 0;
     bool whole = true;  // no other group can take work of these stages
     for (stage_id s : c.stages) {
-      ticks const step = with_steps ? job.costs.step[s] : 0;
+      ticks const step = with_steps ? unit.step[s] : 0;
       steps += step;
-      if (holding[s.index()] <= 1) bound = std::max(bound, spans[s] + step);
+      if (holding[s.index()] <= 1)
+        bound = std::max(bound,
+                         spans[s] + (with_steps && c.stages.size() == 1 ? last_steps[at] : step));
       whole = whole && holding[s.index()] <= 1;
-      ticks const backward = job.costs.backward_input[s] + job.costs.backward_weight[s];
-      gradients += job.total_microbatches() * backward;
-      work += job.total_microbatches() * (job.costs.forward[s] + backward -
-                                          std::min(job.costs.overlap_gain, job.costs.forward[s]));
+      ticks const backward = unit.backward_input[s] + unit.backward_weight[s];
+      gradients += units * backward;
+      work += units * (unit.forward[s] + backward - std::min(unit.overlap_gain, unit.forward[s]));
     }
     if (whole && c.stages.size() > 1 && !c.live.empty()) {
       auto const ranks = static_cast<std::int64_t>(c.live.size());
       stage_id const first = c.stages.front(), last = c.stages.back();
-      ticks const turn = paths.way.back() + job.costs.forward[job.stages - 1] -
+      ticks const turn = paths.way.back() + cost.forward[job.stages - 1] -
                          paths.way[first.index()] +  // F of first .. S-1
                          paths.tail[last.index()] -
-                         (paths.way.back() + job.costs.forward[job.stages - 1] -
-                          paths.way[last.index()] - job.costs.forward[last]);
+                         (paths.way.back() + cost.forward[job.stages - 1] -
+                          paths.way[last.index()] - cost.forward[last]);
       bound = std::max({bound, ceil_divide<ticks>(work, ranks) + steps,
                         turn + ceil_divide<ticks>(gradients, ranks) + steps});
     }
@@ -171,7 +277,10 @@ namespace shunt::detail {
 class shared_work {
  public:
   SHUNT_CONSTEXPR shared_work(pipeline_job const& job, stage_groups const& in)
-      : job_(job), in_(in), of_stage_(static_cast<std::size_t>(job.stages)) {
+      : units_(work_of(job).units),
+        cost_(least_costs(job, 1)),
+        in_(in),
+        of_stage_(static_cast<std::size_t>(job.stages)) {
     for (std::size_t c = 0; c < in.all.size(); ++c)
       if (!in.all[c].live.empty())
         for (stage_id s : in.all[c].stages) of_stage_[s.index()].push_back(c);
@@ -185,7 +294,8 @@ class shared_work {
                     [](auto const& groups) { return groups.size() <= 1; }))
       return most;
     std::vector<char> met(in_.all.size(), 0);
-    for (stage_id s : ids<stage_id>(job_.stages)) most = std::max(most, of({s}, besides));
+    for (stage_id s = 0; s.index() < of_stage_.size(); s = s.value() + 1)
+      most = std::max(most, of({s}, besides));
     for (std::size_t c = 0; c < in_.all.size(); ++c) {
       if (in_.all[c].live.empty()) continue;
       most = std::max(most, of(in_.all[c].stages, besides));
@@ -225,8 +335,7 @@ class shared_work {
     ticks sum = 0;
     std::int64_t ranks = 0;
     for (stage_id s : stages) {
-      sum += job_.total_microbatches() *
-             (job_.costs.microbatch(s) - std::min(job_.costs.overlap_gain, job_.costs.forward[s]));
+      sum += units_ * (cost_.microbatch(s) - std::min(cost_.overlap_gain, cost_.forward[s]));
       auto const& of = of_stage_[s.index()];
       holders.insert(holders.end(), of.begin(), of.end());
     }
@@ -242,7 +351,8 @@ class shared_work {
     return ranks == 0 ? 0 : ceil_divide<ticks>(sum, ranks);
   }
 
-  pipeline_job const& job_;
+  std::int64_t units_;  // the lengths of all micro-batches
+  stage_costs cost_;    // of a unit of length
   stage_groups const& in_;
   std::vector<std::vector<std::size_t>> of_stage_;  // groups with a live rank
 };
@@ -268,22 +378,30 @@ SHUNT_CONSTEXPR ticks makespan_bound(pipeline_job const& job) {
 
 SHUNT_CONSTEXPR ticks period_bound(pipeline_job const& job, bool staggered_step) {
   stage_groups const in(job);
-  auto const whole = stage_group_bounds(job, in, true);
   ticks bound = 0;
+  if (!staggered_step) {
+    auto const longest = longest_steps(job, in);
+    return makespan_bound(job) + *std::max_element(longest.begin(), longest.end());
+  }
+  auto const whole = stage_group_bounds(job, in, true);
+  auto const least = detail::least_costs(job, 1);
   std::vector<ticks> steps(in.all.size(), 0);
   for (std::size_t c = 0; c < in.all.size(); ++c) {
-    for (stage_id s : in.all[c].stages) steps[c] += job.costs.step[s];
+    for (stage_id s : in.all[c].stages) steps[c] += least.step[s];
     bound = std::max(bound, whole[c]);
   }
-  if (!staggered_step) return makespan_bound(job) + *std::max_element(steps.begin(), steps.end());
   return std::max(bound, detail::shared_work(job, in).bound(steps));
 }
 
 SHUNT_CONSTEXPR ticks fused_period_bound(pipeline_job const& job, bool staggered_step) {
   pipeline_job fused = job;
+  auto const &input = job.costs.backward_input, &weight = job.costs.backward_weight;
+  bool const by_worker =
+      std::max(input.size(), weight.size()) > static_cast<std::size_t>(job.stages);
   std::vector<ticks> both;
-  for (stage_id s : ids<stage_id>(job.stages))
-    both.push_back(job.costs.backward_input[s] + job.costs.backward_weight[s]);
+  for (pipeline_id p : ids<pipeline_id>(by_worker ? job.pipelines : 1))
+    for (stage_id s : ids<stage_id>(job.stages))
+      both.push_back(input.of(p, s, job.stages) + weight.of(p, s, job.stages));
   fused.costs.backward_input = per_stage(std::move(both));
   fused.costs.backward_weight = 0;
   return period_bound(fused, staggered_step);

@@ -65,7 +65,7 @@ SHUNT_CONSTEXPR redundant_timetable times(pipeline_job const& job,
     auto& done = table.redundant[n.rank];
     for (auto const& all = schedule.redundant[n.rank];
          done.size() < all.size() && all[done.size()].before == n.index;) {
-      ticks const cost = job.costs.forward[all[done.size()].forward.stage];
+      ticks const cost = cost_of(job, all[done.size()].forward, n.rank);
       done.push_back({at, at + cost});
       at += cost;
     }

@@ -5,6 +5,7 @@
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
+#include "shunt/core/units.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
@@ -28,6 +29,11 @@ struct stage_groups {
 
   SHUNT_CONSTEXPR explicit stage_groups(pipeline_job const& job);
 };
+
+/// Returns for each stage group the longest time that one of its live ranks spends in its steps, in
+/// ticks.
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<ticks> longest_steps(pipeline_job const& job,
+                                                               stage_groups const& in);
 
 /// Appends the steps of its stages to the list of every live rank.
 SHUNT_CONSTEXPR void append_steps(stage_groups const& in, pipeline_schedule& plan);

@@ -38,6 +38,23 @@ SHUNT_CONSTEXPR stage_groups::stage_groups(pipeline_job const& job)
   }
 }
 
+SHUNT_CONSTEXPR std::vector<ticks> longest_steps(pipeline_job const& job, stage_groups const& in) {
+  std::vector<ticks> longest(in.all.size(), 0);
+  bool const by_worker = job.costs.step.size() > static_cast<std::size_t>(job.stages);
+  for (std::size_t c = 0; c < longest.size(); ++c) {
+    auto const& [stages, live] = in.all[c];
+    if (!by_worker || live.empty())
+      for (stage_id s : stages) longest[c] += job.costs.step[s];
+    if (!by_worker) continue;
+    for (rank_id r : live) {
+      ticks sum = 0;
+      for (stage_id s : stages) sum += job.cost_on(job.costs.step, r, s);
+      longest[c] = std::max(longest[c], sum);
+    }
+  }
+  return longest;
+}
+
 SHUNT_CONSTEXPR void append_steps(stage_groups const& in, pipeline_schedule& plan) {
   for (stage_group const& c : in.all)
     for (rank_id r : c.live)

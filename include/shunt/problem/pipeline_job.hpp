@@ -17,6 +17,10 @@ namespace shunt {
 /// pipeline p. A worker is a pair (pipeline, stage); the layout says which rank runs it. All
 /// workers of a stage hold the same parameters, so a live one can compute the micro-batches of a
 /// dead one.
+///
+/// Costs are those of the workers that compute, whose micro-batch it may be: a slow worker, or one
+/// of another kind, has other values in the lists of `costs`. A micro-batch of length l takes l
+/// times as long. Transfers, stashes and steps are the same for all lengths.
 struct pipeline_job {
   std::int32_t pipelines = 1;
   std::int32_t stages = 1;
@@ -27,6 +31,8 @@ struct pipeline_job {
   std::vector<worker> dead{};  ///< one worker of each dead rank
   stage_layout layout = stage_layout::linear();
   stash_weights stash{};
+  /// by number_of, in units of what `costs` are for; empty: all 1
+  std::vector<std::int32_t> lengths{};
 
   [[nodiscard]] SHUNT_CONSTEXPR std::int32_t ranks() const {
     return layout.ranks(pipelines, stages);
@@ -52,6 +58,18 @@ struct pipeline_job {
     return static_cast<std::size_t>(microbatches.before(p)) * static_cast<std::size_t>(stages) +
            s.index() * static_cast<std::size_t>(microbatches[p]) + m.index();
   }
+  [[nodiscard]] constexpr std::int64_t length_of(pipeline_id p, microbatch_id m) const {
+    return lengths.empty() ? 1 : lengths[static_cast<std::size_t>(number_of(p, m))];
+  }
+  /// Returns whether workers of a stage, or micro-batches, may have different costs.
+  [[nodiscard]] SHUNT_CONSTEXPR bool uneven() const;
+  /// Returns the value of a list of costs for a stage on a rank: of the worker of pipeline_of.
+  [[nodiscard]] SHUNT_CONSTEXPR ticks cost_on(per_stage const& list, rank_id r, stage_id s) const {
+    if (list.size() <= static_cast<std::size_t>(stages)) return list[s];
+    return list.of(pipeline_of(r, s), s, stages);
+  }
+  /// Returns the first pipeline whose stage s is on rank r, or else the first pipeline of the rank.
+  [[nodiscard]] SHUNT_CONSTEXPR pipeline_id pipeline_of(rank_id r, stage_id s) const;
   /// Returns the rank of a worker. Ranks are numbered pipeline by pipeline: p * stages + s under a
   /// linear layout.
   [[nodiscard]] SHUNT_CONSTEXPR rank_id rank_of(worker w) const {
@@ -77,13 +95,16 @@ struct pipeline_job {
 };
 
 /// Throws invalid_problem, which names the field, where a size isn't positive, the counts of
-/// micro-batches are neither one nor one per pipeline, the layout doesn't fit, a list of costs or
-/// weights has another length than the stages, `forward` or `backward_input` is below 1, another
-/// cost, a transfer time or the gain is negative, transfer times within and between nodes differ
-/// without `ranks_per_node`, stash weights don't add up, a cap is below 1, the caps aren't one per
-/// rank, a dead worker doesn't exist or its rank is named twice, the times of one iteration exceed
-/// 62 bits in sum, or all its stashes, each as heavy as the heaviest, 61 bits. A stage without a
-/// live worker is no error here: solvers answer infeasible.
+/// micro-batches are neither one nor one per pipeline, the layout doesn't fit, a list of costs has
+/// another length than the stages and the workers, or differs between workers of one rank and
+/// stage, a list of weights has another length than the stages, lengths are not one per micro-batch
+/// or one is below 1, `forward` or `backward_input` is below 1, another cost, a transfer time or
+/// the gain is negative, transfer times within and between nodes differ without `ranks_per_node`,
+/// or their matrix is of other ranks, stash weights don't add up, a cap is below 1, the caps aren't
+/// one per rank, a dead worker doesn't exist or its rank is named twice, the times of one
+/// iteration, each micro-batch on the slowest worker, exceed 62 bits in sum, or all its stashes,
+/// each as heavy as the heaviest, 61 bits. A stage without a live worker is no error here: solvers
+/// answer infeasible.
 SHUNT_CONSTEXPR void validate(pipeline_job const& job);
 
 /// Returns the first stage without a live worker, if there is one. Such a job has no plan.

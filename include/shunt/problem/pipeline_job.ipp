@@ -26,6 +26,25 @@ SHUNT_CONSTEXPR worker pipeline_job::worker_of(rank_id r) const {
   return {r.value() / length * share, r.value() % length};
 }
 
+SHUNT_CONSTEXPR bool pipeline_job::uneven() const {
+  auto const by_worker = [&](per_stage const& list) {
+    return list.size() > static_cast<std::size_t>(stages);
+  };
+  return !lengths.empty() || by_worker(costs.forward) || by_worker(costs.backward_input) ||
+         by_worker(costs.backward_weight) || by_worker(costs.step);
+}
+
+SHUNT_CONSTEXPR pipeline_id pipeline_job::pipeline_of(rank_id r, stage_id s) const {
+  std::int32_t first = 0, last = pipelines;
+  if (layout.form() != stage_layout::shape::custom) {
+    first = worker_of(r).pipeline.value();
+    last = first + (layout.form() == stage_layout::shape::bidirectional ? 2 : 1);
+  }
+  for (std::int32_t p = first; p < last; ++p)
+    if (rank_of({p, s}) == r) return p;
+  return worker_of(r).pipeline;
+}
+
 SHUNT_CONSTEXPR std::vector<stage_id> pipeline_job::stages_of(rank_id r) const {
   std::vector<stage_id> held;
   for (worker const& w : workers_of(r)) held.push_back(w.stage);
@@ -117,22 +136,55 @@ SHUNT_CONSTEXPR void validate(pipeline_job const& job) {
   };
   auto const check = [&](char const* kind, per_stage const& costs, ticks least,
                          std::int64_t times) {
-    if (costs.size() != 1 && costs.size() != static_cast<std::size_t>(job.stages))
-      throw invalid_problem(std::string("costs.") + kind,
-                            "has " + std::to_string(costs.size()) + " values for " +
-                                std::to_string(job.stages) + " stages");
-    for (std::int32_t s = 0; s < static_cast<std::int32_t>(costs.size()); ++s) {
-      auto const field = [&] {
+    bool const by_worker = costs.size() == static_cast<std::size_t>(*workers);
+    if (costs.size() != 1 && costs.size() != static_cast<std::size_t>(job.stages) && !by_worker)
+      throw invalid_problem(
+          std::string("costs.") + kind,
+          "has " + std::to_string(costs.size()) + " values for " + std::to_string(job.stages) +
+              " stages" +
+              (job.pipelines == 1 ? "" : " and " + std::to_string(*workers) + " workers"));
+    auto const rows = costs.size() > static_cast<std::size_t>(job.stages) ? job.pipelines : 1;
+    auto const row = static_cast<std::int32_t>(costs.size()) / rows;
+    for (std::int32_t s = 0; s < row; ++s) {
+      ticks largest = least;  // over the workers of a stage
+      std::int32_t slowest = 0;
+      auto const field = [&](std::int32_t p) {
         std::string const whole = std::string("costs.") + kind;
-        return costs.size() == 1 ? whole : whole + "[" + std::to_string(s) + "]";
+        return costs.size() == 1 ? whole : whole + "[" + std::to_string(p * row + s) + "]";
       };
-      if (costs[s] < least)
-        throw invalid_problem(field(), "must be at least " + std::to_string(least) + ", is " +
-                                           std::to_string(costs[s]));
-      grow(field, costs[s], costs.size() == 1 ? times * job.stages : times);
+      for (std::int32_t p = 0; p < rows; ++p) {
+        ticks const cost = costs.of(p, s, job.stages);
+        if (cost < least)
+          throw invalid_problem(field(p), "must be at least " + std::to_string(least) + ", is " +
+                                              std::to_string(cost));
+        if (cost > largest) slowest = p;
+        largest = std::max(largest, cost);
+        if (rows > 1)
+          if (pipeline_id const other = job.pipeline_of(job.rank_of({p, s}), s);
+              costs.of(other, s, job.stages) != cost)
+            throw invalid_problem(field(p), "is " + std::to_string(cost) + ", and " +
+                                                std::to_string(costs.of(other, s, job.stages)) +
+                                                " in pipeline " + std::to_string(other.value()) +
+                                                " on the same rank");
+      }
+      grow([&] { return field(slowest); }, largest, costs.size() == 1 ? times * job.stages : times);
     }
   };
-  std::int64_t const all = job.total_microbatches();
+  std::int64_t all = job.total_microbatches();
+  if (!job.lengths.empty()) {
+    if (job.lengths.size() != static_cast<std::size_t>(all))
+      throw invalid_problem("lengths", "has " + std::to_string(job.lengths.size()) +
+                                           " values for " + std::to_string(all) + " micro-batches");
+    all = 0;
+    for (std::size_t n = 0; n < job.lengths.size(); ++n) {
+      if (job.lengths[n] < 1)
+        throw invalid_problem("lengths[" + std::to_string(n) + "]",
+                              "must be at least 1, is " + std::to_string(job.lengths[n]));
+      all += job.lengths[n];
+    }
+    if (!checked_multiply(all, job.stages))
+      throw invalid_problem("lengths", "their sum x stages is beyond 63 bits");
+  }
   check("forward", job.costs.forward, 1, all);
   check("backward_input", job.costs.backward_input, 1, all);
   check("backward_weight", job.costs.backward_weight, 0, all);
@@ -140,6 +192,23 @@ SHUNT_CONSTEXPR void validate(pipeline_job const& job) {
   if (job.costs.overlap_gain < 0)
     throw invalid_problem("costs.overlap_gain",
                           "must be at least 0, is " + std::to_string(job.costs.overlap_gain));
+  auto const& matrix = job.transfer.matrix;
+  if (!matrix.empty() || job.transfer.ranks != 0) {
+    if (auto const ranks = static_cast<std::size_t>(job.ranks());
+        job.transfer.ranks != job.ranks() || matrix.size() != ranks * ranks)
+      throw invalid_problem("transfer", "has " + std::to_string(matrix.size()) + " values for " +
+                                            std::to_string(ranks) + " x " + std::to_string(ranks) +
+                                            " ranks");
+    if (job.transfer.within_node != 0 || job.transfer.between_nodes != 0 ||
+        job.transfer.ranks_per_node != 0)
+      throw invalid_problem("transfer", "must have no classes beside a matrix");
+    for (rank_id from = 0; from < job.ranks(); from = from.value() + 1)
+      for (rank_id to = 0; to < job.ranks(); to = to.value() + 1)
+        if (ticks const time = job.transfer(from, to); time < 0)
+          throw invalid_problem("transfer", "from rank " + std::to_string(from.value()) + " to " +
+                                                std::to_string(to.value()) +
+                                                " must be at least 0, is " + std::to_string(time));
+  }
   ticks const within = job.transfer.within_node, between = job.transfer.between_nodes;
   if (within < 0 || between < 0)
     throw invalid_problem("transfer",
@@ -150,7 +219,8 @@ SHUNT_CONSTEXPR void validate(pipeline_job const& job) {
   if (within != between && job.transfer.ranks_per_node == 0)
     throw invalid_problem("transfer.ranks_per_node",
                           "must be given where links within and between nodes differ");
-  grow([] { return "transfer"; }, std::max(within, between), 2 * *cells);
+  auto const links = job.transfer.values();
+  grow([] { return "transfer"; }, *std::max_element(links.begin(), links.end()), 2 * *cells);
 
   auto const weigh = [&](char const* kind, per_stage const& weights, ticks least) {
     auto const field = [&] { return std::string("stash.") + kind; };

@@ -12,9 +12,10 @@
 
 namespace shunt {
 
-/// One value for all stages, or one value per stage: `.forward = 3` or `.forward = {3, 3, 4, 2}`.
-/// Measured seconds become ticks with costs_from_seconds (problem/measured_costs.hpp), which
-/// rounds.
+/// One value for all stages, one value per stage, or, as costs of operations, one value per worker:
+/// `.forward = 3`, `.forward = {3, 3, 4, 2}`, or a list of pipelines x stages values, pipeline by
+/// pipeline. Measured seconds become ticks with costs_from_seconds (problem/measured_costs.hpp),
+/// which rounds.
 class per_stage {
  public:
   per_stage(std::floating_point auto every_stage) = delete;
@@ -26,9 +27,12 @@ class per_stage {
     if (!single_) list_ = std::move(values);
   }
 
+  /// Returns the value of a stage; of a list with one value per worker, that in pipeline 0.
   [[nodiscard]] SHUNT_CONSTEXPR ticks operator[](stage_id s) const;
+  /// Returns the value of a worker in pipelines of `stages` stages.
+  [[nodiscard]] SHUNT_CONSTEXPR ticks of(pipeline_id p, stage_id s, std::int32_t stages) const;
   [[nodiscard]] constexpr std::size_t size() const { return single_ ? 1 : list_.size(); }
-  /// Returns the only value, or one value per stage.
+  /// Returns the only value, or one value per stage or worker.
   [[nodiscard]] constexpr std::vector<ticks> values() const {
     if (single_) return {one_};
     return list_;
@@ -60,20 +64,32 @@ struct stage_costs {
 };
 
 /// Ticks from the end of an operation until its output can be used on another rank, by class of
-/// link. Consecutive ranks share a node. On the same rank an output can be used at once. One number
-/// converts to the same time between all ranks.
+/// link, or by pair of ranks. Consecutive ranks share a node. On the same rank an output can be
+/// used at once. One number converts to the same time between all ranks.
 struct transfer_times {
   ticks within_node = 0;
   ticks between_nodes = 0;
   std::int32_t ranks_per_node = 0;  ///< 0: all ranks on one node
+  /// [from * ranks + to]: takes the place of the classes, which are then 0; empty: classes
+  std::vector<ticks> matrix{};
+  std::int32_t ranks = 0;  ///< of the matrix
 
   constexpr transfer_times() = default;
   transfer_times(std::floating_point auto everywhere) = delete;
   constexpr transfer_times(ticks everywhere) : within_node(everywhere), between_nodes(everywhere) {}
   constexpr transfer_times(ticks within, ticks between, std::int32_t ranks_a_node)
       : within_node(within), between_nodes(between), ranks_per_node(ranks_a_node) {}
+  /// Times between each two of `ranks` ranks; what stands on the diagonal is not read.
+  constexpr transfer_times(std::int32_t ranks_of_matrix, std::vector<ticks> from_to)
+      : matrix(std::move(from_to)), ranks(ranks_of_matrix) {}
 
   [[nodiscard]] SHUNT_CONSTEXPR ticks operator()(rank_id from, rank_id to) const;
+  /// Returns whether the time is the same between all ranks, whatever it is.
+  [[nodiscard]] constexpr bool alike() const {
+    return matrix.empty() && (ranks_per_node == 0 || within_node == between_nodes);
+  }
+  /// Returns the times of all links: of both classes, or of all pairs of ranks.
+  [[nodiscard]] SHUNT_CONSTEXPR std::vector<ticks> values() const;
   constexpr bool operator==(transfer_times const&) const = default;
 };
 

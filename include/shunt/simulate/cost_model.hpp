@@ -46,18 +46,17 @@ concept collective_cost_model =
       { m.collective(c, group, bytes) } -> std::convertible_to<ticks>;
     };
 
-/// The costs of a pipeline job: of operations by kind and stage. A message arrives after the job's
-/// transfer time and occupies no lane and no link.
+/// The costs of a pipeline job: of operations by kind, rank, stage and micro-batch. A message
+/// arrives after the job's transfer time and occupies no lane and no link.
 class job_costs {
  public:
-  explicit job_costs(pipeline_job const& job) : costs_(job.costs), transfer_(job.transfer) {}
+  explicit job_costs(pipeline_job const& job) : job_(job) {}
 
-  [[nodiscard]] ticks compute(rank_id, operation const& op) const;
+  [[nodiscard]] ticks compute(rank_id r, operation const& op) const;
   [[nodiscard]] transfer_time transfer(rank_id from, rank_id to, byte_count) const;
 
  private:
-  stage_costs costs_;
-  transfer_times transfer_;
+  pipeline_job job_;
 };
 
 static_assert(cost_model<job_costs>);

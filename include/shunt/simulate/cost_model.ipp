@@ -22,22 +22,24 @@
 
 namespace shunt {
 
-SHUNT_INLINE ticks job_costs::compute(rank_id, operation const& op) const {
+SHUNT_INLINE ticks job_costs::compute(rank_id r, operation const& op) const {
+  auto const& c = job_.costs;
+  auto const on = [&](per_stage const& list) { return job_.cost_on(list, r, op.stage); };
+  auto const length = [&] { return job_.length_of(op.pipeline, op.microbatch); };
   switch (op.kind) {
     case op_kind::forward:
-    case op_kind::redundant_forward: return costs_.forward[op.stage];
-    case op_kind::backward:
-      return costs_.backward_input[op.stage] + costs_.backward_weight[op.stage];
-    case op_kind::backward_input: return costs_.backward_input[op.stage];
-    case op_kind::backward_weight: return costs_.backward_weight[op.stage];
+    case op_kind::redundant_forward: return on(c.forward) * length();
+    case op_kind::backward: return (on(c.backward_input) + on(c.backward_weight)) * length();
+    case op_kind::backward_input: return on(c.backward_input) * length();
+    case op_kind::backward_weight: return on(c.backward_weight) * length();
     case op_kind::step:
-    case op_kind::redo_step: return costs_.step[op.stage];
+    case op_kind::redo_step: return on(c.step);
     default: return 0;
   }
 }
 
 SHUNT_INLINE transfer_time job_costs::transfer(rank_id from, rank_id to, byte_count) const {
-  return {0, transfer_(from, to)};
+  return {0, job_.transfer(from, to)};
 }
 
 SHUNT_INLINE ticks direct_collective(cluster const& net, opcode code,

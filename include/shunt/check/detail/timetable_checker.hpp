@@ -29,7 +29,7 @@ class timetable_checker {
   SHUNT_CONSTEXPR void report(pipeline_rule rule, place w, operation const& related,
                               std::int64_t count, std::int64_t limit);
 
-  [[nodiscard]] SHUNT_CONSTEXPR ticks cost(operation const& o) const;
+  [[nodiscard]] SHUNT_CONSTEXPR ticks cost(place w) const;
 
   SHUNT_CONSTEXPR void check_operation(place w, bool first_of_pair, bool second_of_pair);
 

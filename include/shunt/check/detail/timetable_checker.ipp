@@ -44,15 +44,18 @@ SHUNT_CONSTEXPR void timetable_checker::report(pipeline_rule rule, place w,
   found_.push_back({rule, job_.worker_of(w.rank), w.rank, w.index, o, related, count, limit});
 }
 
-SHUNT_CONSTEXPR ticks timetable_checker::cost(operation const& o) const {
+SHUNT_CONSTEXPR ticks timetable_checker::cost(place w) const {
+  operation const& o = places_.at(w);
   auto const& c = job_.costs;
-  switch (o.kind) {
-    case op_kind::forward: return c.forward[o.stage];
-    case op_kind::backward: return c.backward_input[o.stage] + c.backward_weight[o.stage];
-    case op_kind::backward_input: return c.backward_input[o.stage];
-    case op_kind::backward_weight: return c.backward_weight[o.stage];
-    default: return c.step[o.stage];
-  }
+  auto const each = [&](per_stage const& list) { return job_.cost_on(list, w.rank, o.stage); };
+  if (o.kind == op_kind::step) return each(c.step);
+  ticks unit = 0;
+  if (o.kind == op_kind::forward) unit = each(c.forward);
+  if (o.kind != op_kind::forward && o.kind != op_kind::backward_weight)
+    unit += each(c.backward_input);
+  if (o.kind == op_kind::backward || o.kind == op_kind::backward_weight)
+    unit += each(c.backward_weight);
+  return unit * job_.length_of(o.pipeline, o.microbatch);
 }
 
 SHUNT_CONSTEXPR void timetable_checker::check_operation(place w, bool first_of_pair,
@@ -65,9 +68,9 @@ SHUNT_CONSTEXPR void timetable_checker::check_operation(place w, bool first_of_p
       report(pipeline_rule::apart, w, places_.at(before), start, other.start);
     if (end != other.end) report(pipeline_rule::apart, w, places_.at(before), end, other.end);
   } else {
-    ticks due = cost(places_.at(w));
+    ticks due = cost(w);
     if (first_of_pair) {
-      ticks const other = cost(places_.at(after));
+      ticks const other = cost(after);
       due += other - std::min({job_.costs.overlap_gain, due, other});
     }
     if (end - start != due) report(pipeline_rule::duration, w, {}, end - start, due);

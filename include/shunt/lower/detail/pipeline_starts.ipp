@@ -138,14 +138,16 @@ class start_finder {
     return schedule_.staggered_step ? o.stage.index() : 0;
   }
 
-  [[nodiscard]] SHUNT_CONSTEXPR ticks cost(operation const& o) const {
+  [[nodiscard]] SHUNT_CONSTEXPR ticks cost(operation const& o, rank_id r) const {
     auto const& c = job_.costs;
+    auto const on = [&](per_stage const& list) { return job_.cost_on(list, r, o.stage); };
+    auto const length = [&] { return job_.length_of(o.pipeline, o.microbatch); };
     switch (o.kind) {
-      case op_kind::forward: return c.forward[o.stage];
-      case op_kind::backward: return c.backward_input[o.stage] + c.backward_weight[o.stage];
-      case op_kind::backward_input: return c.backward_input[o.stage];
-      case op_kind::backward_weight: return c.backward_weight[o.stage];
-      default: return c.step[o.stage];
+      case op_kind::forward: return on(c.forward) * length();
+      case op_kind::backward: return (on(c.backward_input) + on(c.backward_weight)) * length();
+      case op_kind::backward_input: return on(c.backward_input) * length();
+      case op_kind::backward_weight: return on(c.backward_weight) * length();
+      default: return on(c.step);
     }
   }
 
@@ -183,15 +185,15 @@ class start_finder {
         }
         start = std::max(start, ready_[g]);
         take_turn(r, start);
-        own.free = start + cost(o);
+        own.free = start + cost(o, r);
         ++own.next;
         continue;
       }
       operation const* const second = pair(r, own);
       if (!input(r, o, start) || (second != nullptr && !input(r, *second, start))) return;
-      ticks end = start + cost(o);
+      ticks end = start + cost(o, r);
       if (second != nullptr)
-        end += cost(*second) - std::min({job_.costs.overlap_gain, cost(o), cost(*second)});
+        end += cost(*second, r) - std::min({job_.costs.overlap_gain, cost(o, r), cost(*second, r)});
       take_turn(r, start);
       own.free = end;
       ++own.next;
