@@ -49,7 +49,7 @@ TEST(layer_partition, each_rule_is_broken_alone) {
   EXPECT_EQ(with([](auto& p) { p.job.transfer = 0; }),
             "transfer: found 0, wanted 1\ntransfer: found 0, wanted 1\n");
   EXPECT_EQ(with([](auto& p) { p.job.costs.step = 2; }),
-            "dead workers, overlap gain or step: found 2, wanted 0\n");
+            "dead workers, overlap gain, step, lengths or matrix of links: found 2, wanted 0\n");
   EXPECT_EQ(with([](auto& p) { p.job.layout = stage_layout::looped(2); }),
             "ranks of pipeline, 0: found 1, wanted 2\n");
   EXPECT_EQ(with([](auto& p) { p.job.costs.forward = {3, 2}; }),

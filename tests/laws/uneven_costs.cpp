@@ -1,18 +1,28 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_times.hpp"
+#include "shunt/check/program.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
 #include "shunt/measure/times.hpp"
 #include "shunt/simulate/simulated_executor.hpp"
+#include "shunt/solve/pipeline/branch_and_bound.hpp"
 #include "shunt/solve/pipeline/gpipe.hpp"
+#include "shunt/solve/pipeline/improve_order.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
+#include "shunt/solve/pipeline/reroute.hpp"
+#include "shunt/solve/pipeline/slipstream.hpp"
+#include "shunt/solve/pipeline/split_backward.hpp"
+#include "shunt/solve/pipeline/stagger_step.hpp"
+#include "shunt/solve/pipeline/zb_h1.hpp"
+#include "shunt/solve/pipeline/zero_bubble.hpp"
 #include "support/every_plan.hpp"
 #include "support/pipeline_jobs.hpp"
 #include "support/random_cases.hpp"
@@ -39,24 +49,102 @@ pipeline_job tiny_job(random_cases& d, size const& of) {
   return job;
 }
 
-TEST(uneven_costs, no_plan_of_a_tiny_job_beats_the_bounds) {
+// What holds for every answer.
+template <class Solver>
+solution<pipeline_schedule> checked(pipeline_job const& job, Solver const& solver) {
+  SCOPED_TRACE(std::string(Solver::name));
+  auto const answer = solve(job, solver);
+  EXPECT_EQ(answer, solve(job, solver));
+  EXPECT_TRUE(answer.has_plan()) << answer.reason;
+  if (!answer.has_plan()) return answer;
+  EXPECT_EQ(lines(check(job, answer.plan)), "");
+  EXPECT_EQ(lines(check(job, answer.plan, steady_times(job, answer.plan))), "");
+  EXPECT_EQ(answer.objective, static_cast<double>(period(job, answer.plan)));
+  EXPECT_GE(answer.objective, answer.lower_bound);
+  EXPECT_EQ(answer.status == status::optimal, answer.objective == answer.lower_bound);
+  EXPECT_GE(makespan(job, answer.plan), makespan_bound(job));
+  EXPECT_EQ(lines(check(lower(job, answer.plan))), "");
+  return answer;
+}
+
+TEST(uneven_costs, every_solver_on_random_jobs) {
+  random_cases d(15);
+  for (int round = 0; round < 15; ++round) {
+    auto job = random_linear_job(d, 3, 4, 6);
+    job.memory = round % 3 == 0 ? stash_cap::one_f_one_b() : stash_cap::none();
+    while (stage_without_worker(job)) job.dead.pop_back();
+    make_unlike(d, job);
+    SCOPED_TRACE(describe_job(job));
+    auto const simple = solve(job, one_f_one_b{} | reroute{});
+    for (bool const split : {false, true})
+      for (bool const stagger : {false, true}) {
+        auto const found =
+            checked(job, slipstream{.split = split, .stagger = stagger, .effort = 50'000});
+        if (simple.has_plan()) {
+          EXPECT_LE(found.objective, simple.objective);
+        }
+      }
+    if (simple.has_plan()) checked(job, one_f_one_b{} | reroute{} | improve_order{.effort = 5'000});
+    if (!job.dead.empty()) continue;
+    auto const all_wait = checked(job, one_f_one_b{});
+    EXPECT_LE(checked(job, slipstream{.reroute = false, .effort = 50'000}).objective,
+              all_wait.objective);
+    checked(job, zb_h1{});
+    if (job.memory.rule != stash_cap::kind::none) continue;
+    checked(job, gpipe{} | split_backward{} | stagger_step{});
+    for (bool const stagger : {false, true})
+      checked(job, zero_bubble{.stagger = stagger, .effort = 20'000});
+  }
+}
+
+// The layouts whose ranks have several stages.
+TEST(uneven_costs, chunks_of_unlike_ranks) {
+  random_cases d(14);
+  for (int round = 0; round < 10; ++round) {
+    auto job = random_job_with_failures(d, true);
+    job.memory = stash_cap::none();
+    make_unlike(d, job);
+    if (stage_without_worker(job)) continue;
+    SCOPED_TRACE(describe_job(job));
+    checked(job, slipstream{.effort = 30'000});
+    checked(job, slipstream{.stagger = false, .effort = 30'000});
+  }
+}
+
+TEST(uneven_costs, no_plan_of_a_tiny_job_beats_the_bounds_and_solvers_find_the_best) {
   random_cases d(16);
-  int cases = 0, tight = 0;
+  int cases = 0, tight = 0, best = 0, proved = 0;
   for (auto const& of : std::vector<size>{
            {1, 2, 2}, {1, 1, 3}, {2, 1, {2, 1}}, {3, 1, 1}, {2, 2, 1}, {2, 2, 1, {{1, 0}}}})
-    for (int round = 0; round < 3; ++round) {
+    for (int round = 0; round < 2; ++round) {
       auto const job = tiny_job(d, of);
       SCOPED_TRACE(describe_job(job));
       every_plan const all(job);
       ASSERT_GT(all.plans, 0);
       EXPECT_GE(all.least_makespan, makespan_bound(job));
       for (bool const staggered : {false, true}) {
-        EXPECT_GE(all.least[staggered], period_bound(job, staggered));
+        auto const least = static_cast<double>(all.least[staggered]);
+        auto const bound = static_cast<double>(period_bound(job, staggered));
+        EXPECT_GE(least, bound);
+        auto const found =
+            checked(job, slipstream{.stagger = staggered, .effort = 20'000}).objective;
+        EXPECT_GE(found, least);
+        auto const exact =
+            checked(job, branch_and_bound{.stagger = staggered, .most_nodes = 20'000});
+        EXPECT_GE(exact.objective, least);
+        EXPECT_LE(exact.lower_bound, exact.objective);
+        if (branch_and_bound{}.bounds_every_plan(job) && exact.status == status::optimal) {
+          EXPECT_EQ(exact.objective, least);
+          ++proved;
+        }
         ++cases;
-        tight += all.least[staggered] == period_bound(job, staggered);
+        tight += least == bound;
+        best += found == least;
       }
     }
   EXPECT_GT(tight * 2, cases);  // the bounds are worth something
+  EXPECT_GT(proved * 4, cases);
+  EXPECT_GE(best * 10, cases * 9);
 }
 
 TEST(uneven_costs, plans_are_simulated_at_the_times_that_are_measured) {
@@ -79,6 +167,27 @@ TEST(uneven_costs, plans_are_simulated_at_the_times_that_are_measured) {
       EXPECT_GE(period(job, plan), period_bound(job, false));
     }
   }
+}
+
+// Three pipelines of four stages, one worker at half speed: 8 + 7 + 3 micro-batches of 3 ticks, the
+// slow worker's of 6, then the step.
+TEST(uneven_costs, one_slow_worker_of_twelve_costs_little) {
+  auto job = paper_job();
+  std::vector<ticks> times(12, 1);
+  times[6] = 2;
+  job.costs = {per_stage(times), per_stage(times), per_stage(times), 3};
+  EXPECT_EQ(period_bound(job, true), 27);
+  auto const answer = checked(job, slipstream{});
+  EXPECT_EQ(answer.objective, 27);
+  std::vector<std::int64_t> shares;
+  for (std::int32_t p = 0; p < 3; ++p) {
+    auto const& list = answer.plan.order[job.rank_of({p, 2})];
+    shares.push_back(std::count_if(list.begin(), list.end(),
+                                   [](operation const& o) { return o.kind == op_kind::forward; }));
+  }
+  EXPECT_EQ(shares[1], 3);
+  EXPECT_EQ(std::max(shares[0], shares[2]), 8);
+  EXPECT_EQ(solve(job, slipstream{.reroute = false}).objective, 39);  // all wait
 }
 
 // Lists that say the same for all workers, lengths of 1 and a matrix of one time.

@@ -23,7 +23,7 @@ struct partition_violation {
     backward_weight,
     stash,     ///< weight of stage `index`, or what its backward_input gives back
     cap,       ///< of rank `index`
-    extra,     ///< the pipeline job has steps, dead workers or a gain of overlapped pairs
+    extra,     ///< the pipeline job has dead workers, a gain, steps, lengths or a matrix
     memory,    ///< rank `index` holds `found` bytes of states and stashes, `wanted` is the limit
     schedule,  ///< `broken` says what is wrong with the schedule of the pipeline job
   };

@@ -58,6 +58,8 @@ class partition_checker {
       expect(kind::sizes, 3, time, job_.transfer);
     expect(kind::extra, 0, static_cast<std::int64_t>(made.dead.size()), 0);
     expect(kind::extra, 1, made.costs.overlap_gain, 0);
+    expect(kind::extra, 3, static_cast<std::int64_t>(made.lengths.size()), 0);
+    expect(kind::extra, 4, static_cast<std::int64_t>(made.transfer.matrix.size()), 0);
     for (ticks const step : made.costs.step.values()) expect(kind::extra, 2, step, 0);
     if (found_.empty()) validate(made.layout, made.pipelines, made.stages);
   }
@@ -181,7 +183,8 @@ SHUNT_INLINE std::string to_string(partition_violation const& v) {
     case kind::backward_weight: return "stage " + at + ", backward_weight" + numbers;
     case kind::stash: return "stage " + at + ", stash" + numbers;
     case kind::cap: return "rank " + at + ", cap" + numbers;
-    case kind::extra: return "dead workers, overlap gain or step" + numbers;
+    case kind::extra:
+      return "dead workers, overlap gain, step, lengths or matrix of links" + numbers;
     case kind::memory: return "rank " + at + ", bytes" + numbers;
     case kind::schedule: return "schedule: " + to_string(v.broken);
   }

@@ -21,6 +21,9 @@ namespace shunt {
 /// Returns the ticks that an overlapped pair takes on a rank.
 [[nodiscard]] SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& a,
                                             operation const& b, rank_id r);
+/// As above, on the rank of the first operation's own pipeline.
+[[nodiscard]] SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& a,
+                                            operation const& b);
 
 /// The operations of a schedule in an executable order: each after its predecessor in the rank's
 /// list and after the operation of the neighbouring stage that produces its input; a step after all

@@ -31,6 +31,10 @@ SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& a, opera
   return first + second - std::min({job.costs.overlap_gain, first, second});
 }
 
+SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& a, operation const& b) {
+  return cost_of(job, a, b, job.rank_of({a.pipeline, a.stage}));
+}
+
 }  // namespace shunt
 
 namespace shunt::detail {

@@ -84,7 +84,7 @@ struct transfer_times {
       : matrix(std::move(from_to)), ranks(ranks_of_matrix) {}
 
   [[nodiscard]] SHUNT_CONSTEXPR ticks operator()(rank_id from, rank_id to) const;
-  /// Returns whether the time is the same between all ranks, whatever it is.
+  /// Returns whether all links take the same time.
   [[nodiscard]] constexpr bool alike() const {
     return matrix.empty() && (ranks_per_node == 0 || within_node == between_nodes);
   }

@@ -70,7 +70,8 @@ struct placed {
 
 /// Returns the greatest common divisor of a job's times. Only periods that it divides are tried.
 [[nodiscard]] inline ticks common_divisor(pipeline_job const& job) {
-  ticks divisor = std::gcd(job.transfer.within_node, job.transfer.between_nodes);
+  ticks divisor = 0;
+  for (ticks const time : job.transfer.values()) divisor = std::gcd(divisor, time);
   for (auto const* costs :
        {&job.costs.forward, &job.costs.backward_input, &job.costs.backward_weight})
     for (ticks const c : costs->values()) divisor = std::gcd(divisor, c);

@@ -3,14 +3,14 @@
 ///
 /// Bisects the period Theta between a lower bound and the best known plan; decides each Theta by a
 /// job-shop search. Proves the optimum of plans that run every micro-batch where the route table
-/// puts it, on its own rank if alive (`bounds_every_plan`). `split` false: of plans with fused
-/// backwards alone. States only the bound of all plans where pairs may overlap, or where a stage
-/// group holds several stages that step or, with a staggered step, a stage of another group.
-/// Returns optimal; or feasible, the best plan and the bound so far; or limit_reached without a
-/// plan. Infeasible where a stage has no live rank, or no order fits under the caps. Without dead
-/// ranks, equal pipelines are solved once. See docs/pipeline-solvers.md.
-/// Throws invalid_problem where the job is broken.
-/// Complexity: exponential; at most `most_nodes` nodes of a few microseconds each.
+/// puts it, on its own rank if alive and all are alike (`bounds_every_plan`). `split` false: of
+/// plans with fused backwards alone. States only the bound of all plans where pairs may overlap, or
+/// where a stage group holds several stages that step or, with a staggered step, a stage of another
+/// group. Returns optimal; or feasible, the best plan and the bound so far; or limit_reached
+/// without a plan. Infeasible where a stage has no live rank, or no order fits under the caps.
+/// Without dead ranks, equal pipelines are solved once. See docs/pipeline-solvers.md. Throws
+/// invalid_problem where the job is broken. Complexity: exponential; at most `most_nodes` nodes of
+/// a few microseconds each.
 #include <cstdint>
 #include <stop_token>
 #include <string_view>

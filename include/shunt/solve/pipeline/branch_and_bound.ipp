@@ -74,11 +74,9 @@ SHUNT_INLINE solution<pipeline_schedule> branch_and_bound::operator()(pipeline_j
 }
 
 SHUNT_INLINE bool branch_and_bound::covers(pipeline_job const& job) const {
-  auto const all = stage_groups(job).all;
-  auto const steps = [&](stage_group const& c) {
-    return std::any_of(c.stages.begin(), c.stages.end(),
-                       [&](stage_id s) { return job.costs.step[s] > 0; });
-  };
+  stage_groups const in(job);
+  auto const& all = in.all;
+  auto const steps = longest_steps(job, in);
   // a step waits for all ranks of its stage, which the search doesn't know of other groups
   std::vector<std::int32_t> groups(static_cast<std::size_t>(job.stages), 0);
   for (stage_group const& c : all)
@@ -86,7 +84,8 @@ SHUNT_INLINE bool branch_and_bound::covers(pipeline_job const& job) const {
   return job.costs.overlap_gain == 0 &&
          (!stagger || (std::all_of(groups.begin(), groups.end(), [](auto n) { return n <= 1; }) &&
                        std::none_of(all.begin(), all.end(), [&](stage_group const& c) {
-                         return c.stages.size() > 1 && steps(c);
+                         return c.stages.size() > 1 &&
+                                steps[static_cast<std::size_t>(&c - all.data())] > 0;
                        })));
 }
 

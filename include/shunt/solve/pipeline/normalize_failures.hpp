@@ -67,6 +67,7 @@ class stage_group_cost {
 
  private:
   pipeline_job job_;
+  stage_costs cost_;  // the least of a stage's workers, of the unit of length
   stage_groups in_;
   detail::stage_paths paths_;
   std::vector<std::int32_t> ranks_;  // by stage

@@ -12,7 +12,11 @@ SHUNT_CONSTEXPR std::int32_t normalized_failures::moves() const {
 }
 
 SHUNT_CONSTEXPR stage_group_cost::stage_group_cost(pipeline_job const& job)
-    : job_(job), in_(job), paths_(job), ranks_(static_cast<std::size_t>(job.stages), 0) {
+    : job_(job),
+      cost_(detail::least_costs(job, 1)),
+      in_(job),
+      paths_(job),
+      ranks_(static_cast<std::size_t>(job.stages), 0) {
   for (rank_id r : ids<rank_id>(in_.of.size()))
     for (stage_id s : in_.all[static_cast<std::size_t>(in_.of[r])].stages) ++ranks_[s.index()];
 }
@@ -27,14 +31,12 @@ SHUNT_CONSTEXPR ticks stage_group_cost::operator()(std::size_t c, std::int32_t f
                                             std::to_string(failures));
     auto const load =
         ceil_divide<std::int64_t>(job_.total_microbatches(), ranks_[s.index()] - failures);
-    work += load *
-            (job_.costs.microbatch(s) - std::min(job_.costs.overlap_gain, job_.costs.forward[s]));
-    gradients += load * (job_.costs.backward_input[s] + job_.costs.backward_weight[s]);
-    steps += job_.costs.step[s];
+    work += load * (cost_.microbatch(s) - std::min(cost_.overlap_gain, cost_.forward[s]));
+    gradients += load * (cost_.backward_input[s] + cost_.backward_weight[s]);
+    steps += cost_.step[s];
   }
   stage_id const last = held.stages.back();
-  ticks const trip =
-      held.stages.size() == 1 ? job_.costs.forward[last] + paths_.tail[last.index()] : 0;
+  ticks const trip = held.stages.size() == 1 ? cost_.forward[last] + paths_.tail[last.index()] : 0;
   return std::max(work, trip + gradients) + steps;
 }
 

@@ -1,11 +1,11 @@
 #pragma once
 /// Adaptive pipelining: live workers of a stage compute the micro-batches of its dead workers.
 ///
-/// The micro-batches of a stage's dead workers are dealt over its live ones. No rank gets more than
-/// ceil(D M / live ranks of the stage) unless it had more before. Both gradients follow the
-/// forward, because the stash lies there. Every list keeps its order, healthy or dead. Where
-/// several lists meet, the worker runs the operation that can start first, and never more forwards
-/// than the cap allows.
+/// The micro-batches of a stage's dead workers are dealt over its live ones, no rank getting more
+/// than ceil(D M / live ranks of the stage) unless it had more before. Where costs are not alike,
+/// all are dealt in proportion to speed. Both gradients follow the forward, where the stash lies.
+/// Every list keeps its order. Where several meet, the worker runs the operation that can start
+/// first, and never more forwards than the cap allows.
 /// Takes any schedule with all operations of its micro-batches. Infeasible where a stage has no
 /// live worker, or where the order of the lists does not fit under the cap.
 /// Throws invalid_problem where the job is broken.
@@ -28,8 +28,8 @@ struct reroute {
 
   routing rule = routing::by_load;
 
-  /// Returns the re-routed schedule with its period and bound. Without dead workers, or with a
-  /// stage without live workers, returns the given schedule, evaluated.
+  /// Returns the re-routed schedule with its period and bound. Where all workers are alive and
+  /// alike, or a stage has no live one, returns the given schedule, evaluated.
   /// Throws invalid_problem where the job is broken.
   [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(
       pipeline_job const& job, pipeline_schedule schedule) const;

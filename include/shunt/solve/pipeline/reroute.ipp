@@ -17,7 +17,9 @@ namespace shunt {
 SHUNT_CONSTEXPR solution<pipeline_schedule> reroute::operator()(pipeline_job const& job,
                                                                 pipeline_schedule schedule) const {
   validate(job);
-  if (job.dead.empty() || stage_without_worker(job) || detail::is_foreign(job, schedule))
+  bool const in_proportion = job.uneven() && rule != routing::round_robin;
+  if ((job.dead.empty() && !in_proportion) || stage_without_worker(job) ||
+      detail::is_foreign(job, schedule))
     return evaluated(job, std::move(schedule));
   detail::routes const to(job, rule);
   std::vector<char> dead(static_cast<std::size_t>(job.ranks()), 0);
@@ -28,8 +30,9 @@ SHUNT_CONSTEXPR solution<pipeline_schedule> reroute::operator()(pipeline_job con
     std::vector<rank_id> used;
     for (operation const& o : schedule.order[r]) {
       if (o.kind == op_kind::step) continue;
-      rank_id const host =
-          dead[r.index()] ? job.rank_of({to.host(o.pipeline, o.stage, o.microbatch), o.stage}) : r;
+      rank_id const host = dead[r.index()] || in_proportion
+                               ? job.rank_of({to.host(o.pipeline, o.stage, o.microbatch), o.stage})
+                               : r;
       if (parts[host.index()].empty()) used.push_back(host);
       parts[host.index()].push_back(o);
     }

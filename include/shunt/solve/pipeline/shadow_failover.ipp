@@ -23,7 +23,10 @@ SHUNT_INLINE void require_alike_ranks(pipeline_job const& job) {
   require_layout(job, shadow_failover::name, stage_layout::shape::linear, 1);
   if (job.memory.rule != stash_cap::kind::none)
     throw invalid_problem("memory", "must be none for shadow_failover: a shadow has two stages");
-  if (job.transfer.within_node != job.transfer.between_nodes)
+  if (job.uneven())
+    throw invalid_problem("costs", "must be alike for all workers of a stage and all micro-batches "
+                                   "for shadow_failover, which numbers the live ranks anew");
+  if (!job.transfer.alike())
     throw invalid_problem("transfer",
                           "must be alike within and between nodes for shadow_failover, which "
                           "numbers the live ranks anew");

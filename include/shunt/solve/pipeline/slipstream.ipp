@@ -73,7 +73,9 @@ SHUNT_INLINE solution<pipeline_schedule> slipstream::planned(pipeline_job const&
 SHUNT_INLINE solution<pipeline_schedule> slipstream::attempt(pipeline_job const& job, ticks least,
                                                              ticks bound,
                                                              std::int64_t within) const {
-  bool const twice = pool && !job.dead.empty() && rule != routing::pooled;
+  bool const moves = reroute && (!job.dead.empty() || job.uneven());
+  bool const twice = pool && moves && rule != routing::pooled;
+  routing const first = reroute ? rule : routing::own;
   solution<pipeline_schedule> best{.plan = empty_schedule(job), .status = status::limit_reached};
   best.reason = "no order found under the stash cap";
   std::int64_t left = within;
@@ -82,7 +84,7 @@ SHUNT_INLINE solution<pipeline_schedule> slipstream::attempt(pipeline_job const&
                                : job.memory.rule == stash_cap::kind::none ? left
                                                                           : left / 4;
     detail::policy_search search(job, split, stagger, bound, share,
-                                 routes == 0 ? rule : routing::pooled);
+                                 routes == 0 ? first : routing::pooled);
     search.search();
     left -= share - search.left();
     if (search.best() == detail::policy_search::nothing) continue;
@@ -97,14 +99,15 @@ SHUNT_INLINE solution<pipeline_schedule> slipstream::attempt(pipeline_job const&
   if (auto const form = job.layout.form();
       form == stage_layout::shape::linear ||
       (form == stage_layout::shape::custom && !runs_of(job).empty())) {
-    auto simple = shunt::reroute{.rule = rule}(job, one_f_one_b{}(job).plan);
+    auto simple =
+        reroute ? shunt::reroute{.rule = rule}(job, one_f_one_b{}(job).plan) : one_f_one_b{}(job);
     if (split && simple.has_plan()) simple = split_backward{}(job, std::move(simple.plan));
     if (stagger && simple.has_plan()) simple = stagger_step{}(job, std::move(simple.plan));
     keep(best, std::move(simple));
   }
   if (best.has_plan() && left > 0)
-    keep(best,
-         improve_order{.reroute = rule != routing::round_robin, .effort = left}(job, best.plan));
+    keep(best, improve_order{.reroute = reroute && rule != routing::round_robin,
+                             .effort = left}(job, best.plan));
   return best;
 }
 

@@ -74,7 +74,7 @@ SHUNT_INLINE solution<pipeline_schedule> planned(pipeline_job const& job, bool s
   search.search(known);
   auto plan = search.chain().schedule(search.sequence(), stagger);
   // the search judges periods by one pass; exact periods take one pass per stage group
-  if (stagger) {
+  if (stagger || !job.lengths.empty()) {  // nor does it know lengths
     answer = evaluated(job, std::move(plan));
     if (alike_order.empty() || answer.status == status::optimal) return answer;
     auto simple = evaluated(job, search.chain().schedule(alike_order, stagger));

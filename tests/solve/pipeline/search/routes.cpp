@@ -44,6 +44,40 @@ TEST(routes, no_live_rank_gets_more_than_its_share) {
   }
 }
 
+TEST(routes, shares_are_in_proportion_to_speed) {
+  pipeline_job job{.pipelines = 4, .stages = 1, .microbatches = 12};
+  job.costs.forward = {2, 4, 2, 1};
+  job.costs.backward_input = {2, 4, 2, 1};
+  job.costs.backward_weight = {2, 4, 2, 1};
+  auto const shares = [&](routing rule) {
+    routes const to(job, rule);
+    std::vector<std::int32_t> of(4, 0);
+    for (pipeline_id p : ids<pipeline_id>(4))
+      for (microbatch_id m : ids<microbatch_id>(12)) ++of[to.host(p, 0, m).index()];
+    return of;
+  };
+  for (auto const rule : {routing::by_load, routing::pooled}) {
+    EXPECT_EQ(shares(rule)[1] * 4, shares(rule)[3] - shares(rule)[3] % 4);
+    EXPECT_NEAR(shares(rule)[0], shares(rule)[2], 1);
+    EXPECT_NEAR(shares(rule)[3], 2 * shares(rule)[0], 2);
+  }
+  EXPECT_EQ(shares(routing::own), (std::vector<std::int32_t>(4, 12)));
+  EXPECT_EQ(shares(routing::round_robin), (std::vector<std::int32_t>(4, 12)));
+  job.dead = {{0, 0}};
+  EXPECT_EQ(shares(routing::by_load), (std::vector<std::int32_t>{0, 6, 14, 28}));
+}
+
+TEST(routes, longer_micro_batches_count_for_more) {
+  pipeline_job job{.pipelines = 2, .stages = 1, .microbatches = 3};
+  job.lengths = {6, 1, 1, 2, 1, 1};
+  routes const to(job);
+  std::vector<std::int64_t> work(2, 0);
+  for (pipeline_id p : ids<pipeline_id>(2))
+    for (microbatch_id m : ids<microbatch_id>(3))
+      work[to.host(p, 0, m).index()] += job.length_of(p, m);
+  EXPECT_EQ(work, (std::vector<std::int64_t>{6, 6}));
+}
+
 TEST(routes, by_load_prefers_the_cheaper_links) {
   // two nodes of two pipelines each: those next to the dead worker have room for half of its
   // micro-batches

@@ -6,8 +6,8 @@
 
 namespace shunt::detail {
 
-/// Returns whether no rank is dead, no two pipelines share a rank, and micro-batches, caps and
-/// links are the same for all pipelines. Then a plan of one pipeline is a plan of each. No plan
+/// Returns whether no rank is dead, no two pipelines share a rank, and costs, micro-batches, caps
+/// and links are the same for all pipelines. Then a plan of one pipeline is a plan of each. No plan
 /// that keeps micro-batches on their own ranks has a smaller period than the best plan of one.
 [[nodiscard]] SHUNT_CONSTEXPR bool pipelines_are_equal(pipeline_job const& job);
 

@@ -21,10 +21,8 @@ SHUNT_CONSTEXPR bool pipelines_are_equal(pipeline_job const& job) {
   auto const shape = job.layout.form();
   bool const apart = shape == stage_layout::shape::linear || shape == stage_layout::shape::looped ||
                      shape == stage_layout::shape::wave || has_a_rank_per_worker(job);
-  bool const equal_links =
-      job.transfer.ranks_per_node == 0 || job.transfer.within_node == job.transfer.between_nodes;
-  return job.dead.empty() && apart && equal_links && job.microbatches.uniform() &&
-         job.memory.rule != stash_cap::kind::per_rank;
+  return job.dead.empty() && !job.uneven() && apart && job.transfer.alike() &&
+         job.microbatches.uniform() && job.memory.rule != stash_cap::kind::per_rank;
 }
 
 SHUNT_CONSTEXPR pipeline_job first_pipeline(pipeline_job job) {

@@ -61,7 +61,7 @@ class exact_period {
   std::int64_t nodes_left_;
   std::stop_token stop_;
   exact_search search_;
-  std::vector<ticks> steps_{};
+  std::vector<ticks> steps_;
   /// The first of all stage groups that messages join: the others start relative to it.
   std::vector<std::size_t> first_groups_{};
   pipeline_schedule plan_{};

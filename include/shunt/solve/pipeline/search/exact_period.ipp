@@ -21,12 +21,8 @@ SHUNT_INLINE exact_period::exact_period(pipeline_job const& job, bool split, boo
       shop_(job, split, rule),
       nodes_left_(nodes),
       stop_(std::move(stop)),
-      search_(shop_, nodes_left_, stop_) {
-  for (stage_group const& c : in_.all) {
-    ticks sum = 0;
-    for (stage_id s : c.stages) sum += job.costs.step[s];
-    steps_.push_back(sum);
-  }
+      search_(shop_, nodes_left_, stop_),
+      steps_(longest_steps(job, in_)) {
   find_first_groups();
 }
 

@@ -28,7 +28,7 @@ SHUNT_INLINE forward_backward::forward_backward(pipeline_job const& job,
       if (o.kind == op_kind::forward) forward[cell(o, o.stage)] = own;
       if (o.kind == op_kind::backward || o.kind == op_kind::backward_input)
         gradient[cell(o, o.stage)] = own;
-      nodes_.push_back({.what = o, .rank = r.value(), .cost = cost_of(job, o)});
+      nodes_.push_back({.what = o, .rank = r.value(), .cost = cost_of(job, o, r)});
       sequence_.push_back(own);
     }
     rank.all = static_cast<std::int32_t>(nodes_.size()) - rank.first;

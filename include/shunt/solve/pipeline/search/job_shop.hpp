@@ -29,8 +29,8 @@
 
 namespace shunt::detail {
 
-/// The job as chains of operation types. Micro-batches with the same ranks form a group; the k-th
-/// operation of a type belongs to the k-th micro-batch of its group.
+/// The job as chains of operation types. Micro-batches of one length on the same ranks form a
+/// group; the k-th operation of a type belongs to the k-th micro-batch of its group.
 struct exact_shop {
   static constexpr std::int32_t none = -1;
   struct type {

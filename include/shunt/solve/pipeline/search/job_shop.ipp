@@ -21,8 +21,10 @@ SHUNT_INLINE exact_shop::exact_shop(pipeline_job const& job, bool split, routing
       std::vector<rank_id> hosts;
       for (stage_id s : ids<stage_id>(job.stages))
         hosts.push_back(job.rank_of({to.host(p, s, m), s}));
-      auto same = std::find_if(groups.begin(), groups.end(),
-                               [&](group const& g) { return g.hosts == hosts; });
+      auto same = std::find_if(groups.begin(), groups.end(), [&](group const& g) {
+        auto const& [q, k] = g.members.front();
+        return g.hosts == hosts && job.length_of(q, k) == job.length_of(p, m);
+      });
       if (same == groups.end()) same = groups.insert(groups.end(), {.hosts = std::move(hosts)});
       same->members.emplace_back(p, m);
     }
@@ -52,7 +54,8 @@ SHUNT_INLINE void exact_shop::add_types(pipeline_job const& job, std::int32_t g,
            .before = before,
            .stash = stash,
            .first = operations};
-    t.duration = cost_of(job, operation{.kind = kind, .stage = s});
+    auto const& [p, m] = own.members.front();
+    t.duration = cost_of(job, operation{kind, p, s, m}, here);
     if (before != none)
       t.delay = job.transfer(rank_id{types[static_cast<std::size_t>(before)].rank}, here);
     of_rank[here.index()].push_back(static_cast<std::int32_t>(types.size()));

@@ -124,6 +124,10 @@ class list_scheduler {
   [[nodiscard]] rank_stage* rank_stages_of(rank_state const& r);
   [[nodiscard]] cell const& at(std::int32_t c) const { return cells_[static_cast<std::size_t>(c)]; }
   [[nodiscard]] owner const& owner_of(std::int32_t c) const;
+  /// Returns the time of an operation of a cell from that of a micro-batch of length 1.
+  [[nodiscard]] ticks lasting(ticks time, std::int32_t c) const {
+    return lengths_.empty() ? time : time * lengths_[static_cast<std::size_t>(c)];
+  }
   [[nodiscard]] rank_stage const& rank_stage_of(std::int32_t c) const;
 
   /// Sets of cells are bits, lowest place first.
@@ -165,7 +169,8 @@ class list_scheduler {
   std::vector<rank_state> ranks_{};
   std::vector<rank_stage> rank_stages_{};
   std::vector<cell> cells_{};
-  std::vector<owner> owners_{};  // by cell
+  std::vector<owner> owners_{};          // by cell
+  std::vector<std::int64_t> lengths_{};  // by cell; empty: all 1
   // by desk: the available forwards, then the available input gradients
   std::vector<std::uint64_t> bits_{};
   // by desk: the micro-batches on their way

@@ -16,6 +16,7 @@ SHUNT_INLINE list_scheduler::list_scheduler(pipeline_job const& job, bool split,
   ranks_.resize(static_cast<std::size_t>(job.ranks()));
   cells_.resize(cells);
   owners_.resize(cells);
+  if (!job.lengths.empty()) lengths_.resize(cells);
   for (auto* list : {&forward_on_the_way_, &gradient_on_the_way_}) list->resize(cells);
   weights_.resize(cells);
   done_.resize(cells * (split ? 3 : 2));
@@ -114,6 +115,7 @@ SHUNT_INLINE void list_scheduler::place_cells(routes const& to, routing rule) {
       if (list.empty()) continue;
       stage_id const s = held[i];
       auto const& c = job_.costs;
+      ticks const weight = job_.cost_on(c.backward_weight, r, s);
       rank_stage d{.rank = r.value(),
                    .stage = s,
                    .first = next_cell,
@@ -122,9 +124,9 @@ SHUNT_INLINE void list_scheduler::place_cells(routes const& to, routing rule) {
       d.words = (d.cells + 63) / 64;
       d.stash = job_.stash.forward[s];
       d.early = split_ ? job_.stash.backward_input[s] : d.stash;
-      d.forward = c.forward[s];
-      d.input = split_ ? c.backward_input[s] : c.backward_input[s] + c.backward_weight[s];
-      d.weight = c.backward_weight[s];
+      d.forward = job_.cost_on(c.forward, r, s);
+      d.input = job_.cost_on(c.backward_input, r, s) + (split_ ? 0 : weight);
+      d.weight = weight;
       // re-routed ones first: the own pipeline takes the last turn
       auto const place_all = [&](std::int32_t last_turn) {
         std::sort(list.begin(), list.end(), [&](rerouted_cell const& a, rerouted_cell const& b) {
@@ -140,6 +142,8 @@ SHUNT_INLINE void list_scheduler::place_cells(routes const& to, routing rule) {
             static_cast<std::int32_t>(rank_stages_.size());
         owners_[static_cast<std::size_t>(next_cell)] = {.pipeline = g.pipeline,
                                                         .microbatch = g.microbatch};
+        if (!lengths_.empty())
+          lengths_[static_cast<std::size_t>(next_cell)] = job_.length_of(g.pipeline, g.microbatch);
         cell_of[index(g.pipeline, s, g.microbatch)] = next_cell++;
       }
       place_all(job_.pipelines - 1);
@@ -291,17 +295,17 @@ SHUNT_INLINE bool list_scheduler::start_something(rank_state& r, ticks now) {
   if (forward.of != nullptr &&
       (weight == nullptr || forward.of->stashed < forward.of->policy.weight_before)) {
     if (forward.of->policy.patience != stage_policy::wait::never &&
-        gradient_within(r, now, forward.of->forward))
+        gradient_within(r, now, lasting(forward.of->forward, cell_at(*forward.of, forward.place))))
       return false;
     return start_forward(r, forward, now);
   }
   if (weight == nullptr) return false;
-  if (weight->policy.patience == stage_policy::wait::weight &&
-      gradient_within(r, now, weight->weight))
+  auto const next = weights_[static_cast<std::size_t>(weight->first + weight->weighed)];
+  ticks const length = lasting(weight->weight, next);
+  if (weight->policy.patience == stage_policy::wait::weight && gradient_within(r, now, length))
     return false;
-  begin(r, op_kind::backward_weight,
-        weights_[static_cast<std::size_t>(weight->first + weight->weighed++)], now,
-        now + weight->weight);
+  ++weight->weighed;
+  begin(r, op_kind::backward_weight, next, now, now + length);
   r.held -= weight->stash - weight->early;
   --weight->stashed;
   return true;
@@ -327,7 +331,7 @@ SHUNT_INLINE bool list_scheduler::start_forward(rank_state& r, choice const& wha
   drop(d.first_word, what.place);
   --d.forwards;
   std::int32_t const c = cell_at(d, what.place);
-  ticks const end = now + d.forward;
+  ticks const end = now + lasting(d.forward, c);
   begin(r, op_kind::forward, c, now, end);
   r.held += d.stash;
   ++d.stashed;
@@ -348,7 +352,7 @@ SHUNT_INLINE bool list_scheduler::start_input(rank_state& r, choice const& what,
   drop(d.first_word + d.words, what.place);
   --d.inputs;
   std::int32_t const c = cell_at(d, what.place);
-  ticks const end = now + d.input;
+  ticks const end = now + lasting(d.input, c);
   begin(r, split_ ? op_kind::backward_input : op_kind::backward, c, now, end);
   --d.in_flight;
   r.held -= d.early;

@@ -104,7 +104,7 @@ class stream_merger {
 
   // Starts an operation and passes its result on.
   SHUNT_CONSTEXPR void start(rank_id r, operation const& o, ticks now) {
-    ticks const end = now + cost_of(job_, o);
+    ticks const end = now + cost_of(job_, o, r);
     auto const hand_on = [&](std::vector<ticks>& table, stage_id to) {
       auto const target = cell(o, to);
       bool const stays = host_[target] == r;

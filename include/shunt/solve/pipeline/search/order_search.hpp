@@ -104,7 +104,7 @@ class order_search {
 
   pipeline_job const& job_;
   timed_schedule timed_;
-  bool staggered_, reroute_;
+  bool staggered_, reroute_, reroute_all_;
   std::int64_t left_;
   std::int64_t round_ = 1;
   splitmix64 random_{};

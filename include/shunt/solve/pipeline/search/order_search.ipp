@@ -17,7 +17,8 @@ SHUNT_INLINE order_search::order_search(pipeline_job const& job, pipeline_schedu
     : job_(job),
       timed_(job, plan),
       staggered_(plan.staggered_step),
-      reroute_(reroute && !job.dead.empty()),
+      reroute_(reroute && (!job.dead.empty() || job.uneven())),
+      reroute_all_(reroute && job.uneven()),
       left_(effort) {
   moved_.resize(timed_.items.size(), 0);
   for (auto const& x : timed_.items) rank_of_.push_back(x.rank);
@@ -26,11 +27,7 @@ SHUNT_INLINE order_search::order_search(pipeline_job const& job, pipeline_schedu
 SHUNT_INLINE pipeline_schedule order_search::best(ticks bound) {
   ticks steps = 0;
   if (!staggered_)
-    for (stage_group const& c : stage_groups(job_).all) {
-      ticks sum = 0;
-      for (stage_id s : c.stages) sum += job_.costs.step[s];
-      steps = std::max(steps, sum);
-    }
+    for (ticks const all : longest_steps(job_, stage_groups(job_))) steps = std::max(steps, all);
   timed_.run();
   current_ = best_ = timed_.value();
   keep();
@@ -60,7 +57,7 @@ SHUNT_INLINE void order_search::keep() {
 
 SHUNT_INLINE void order_search::recall() {
   timed_.order = kept_;
-  for (std::size_t i = 0; i < rank_of_.size(); ++i) timed_.items[i].rank = rank_of_[i];
+  for (std::size_t i = 0; i < rank_of_.size(); ++i) timed_.place_on(rank_of_[i], timed_.items[i]);
 }
 
 SHUNT_INLINE void order_search::find_blocks() {
@@ -158,7 +155,8 @@ SHUNT_INLINE void order_search::find_moves() {
       if (left + 1 < k) moves_.push_back({.item = list[k], .from = k, .to = k - 1});
       if (right > k) moves_.push_back({.item = list[k], .from = k, .to = right});
       if (right > k + 1) moves_.push_back({.item = list[k], .from = k, .to = k + 1});
-      if (reroute_ && !x.step && !x.pair && !job_.alive(worker{x.first.pipeline, x.first.stage}))
+      if (reroute_ && !x.step && !x.pair &&
+          (reroute_all_ || !job_.alive(worker{x.first.pipeline, x.first.stage})))
         for (rank_id const q : job_.live_holders(x.first.stage))
           if (q != b.rank) moves_.push_back({.item = list[k], .to_rank = q.value()});
     }
@@ -192,7 +190,7 @@ SHUNT_INLINE bool order_search::rehost(move const& m) {
       ++to;
     source.erase(std::find(source.begin(), source.end(), i));
     target.insert(target.begin() + static_cast<std::ptrdiff_t>(to), i);
-    x.rank = m.to_rank;
+    timed_.place_on(m.to_rank, x);
     least = to + 1;
   }
   return true;
@@ -214,7 +212,7 @@ SHUNT_INLINE void order_search::undo(move const& m, std::int32_t rank) {
   timed_.order[at(m.to_rank)] = std::move(saved_.second);
   operation const o = timed_.items[at(m.item)].first;
   for (std::int32_t const i : {timed_.forward(o), timed_.gradient(o), timed_.weight(o)})
-    if (i != none && !timed_.items[at(i)].pair) timed_.items[at(i)].rank = rank;
+    if (i != none && !timed_.items[at(i)].pair) timed_.place_on(rank, timed_.items[at(i)]);
 }
 
 SHUNT_INLINE void order_search::remember_times() {

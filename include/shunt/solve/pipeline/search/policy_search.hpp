@@ -76,7 +76,7 @@ class policy_search {
 
   pipeline_job const& job_;
   list_scheduler scheduler_;
-  bool stagger_;
+  bool stagger_, moved_;  // moved_: some micro-batches may run on other ranks than their own
   ticks bound_ = 0;
   std::int64_t left_;
   std::vector<ticks> steps_{};  // by stage group

@@ -15,7 +15,11 @@ namespace shunt::detail {
 
 SHUNT_INLINE policy_search::policy_search(pipeline_job const& job, bool split, bool stagger,
                                           ticks bound, std::int64_t effort, routing rule)
-    : job_(job), scheduler_(job, split, rule), stagger_(stagger), left_(effort) {
+    : job_(job),
+      scheduler_(job, split, rule),
+      stagger_(stagger),
+      moved_(!job.dead.empty() || job.uneven()),
+      left_(effort) {
   ticks grid = 0;  // all times are multiples of it
   auto const on_grid = [&](per_stage const& costs) {
     for (ticks const c : costs.values()) grid = std::gcd(grid, c);
@@ -23,12 +27,9 @@ SHUNT_INLINE policy_search::policy_search(pipeline_job const& job, bool split, b
   for (auto const* costs :
        {&job.costs.forward, &job.costs.backward_input, &job.costs.backward_weight, &job.costs.step})
     on_grid(*costs);
-  grid = std::gcd(grid, std::gcd(job.transfer.within_node, job.transfer.between_nodes));
+  for (ticks const time : job.transfer.values()) grid = std::gcd(grid, time);
   bound_ = ceil_divide(bound, grid) * grid;
-  for (stage_group const& c : scheduler_.stage_groups().all) {
-    steps_.push_back(0);
-    for (stage_id s : c.stages) steps_.back() += job.costs.step[s];
-  }
+  steps_ = longest_steps(job, scheduler_.stage_groups());
   step_ = *std::max_element(steps_.begin(), steps_.end());
 }
 
@@ -98,7 +99,7 @@ SHUNT_INLINE void policy_search::try_seeds() {
               stages, {.prefer = prefer, .patience = patience, .rerouted_first = rerouted_first});
           bool const limited = in_flight > 0;
           if (!limited && prefer == p::first::forward) continue;  // GPipe
-          if (rerouted_first && job_.dead.empty()) continue;
+          if (rerouted_first && !moved_) continue;
           for (stage_id s : ids<stage_id>(job_.stages)) {
             std::int32_t const behind = job_.stages - s.value();
             std::int32_t const limits[] = {p::unlimited,   behind,     behind + 1,
@@ -177,8 +178,7 @@ SHUNT_INLINE void policy_search::climb(stage_policies current) {
         attempt([&](auto& all) { all[s].prefer = prefer; });
       for (auto const patience : {p::wait::never, p::wait::forward, p::wait::weight})
         attempt([&](auto& all) { all[s].patience = patience; });
-      if (!job_.dead.empty())
-        attempt([&](auto& all) { all[s].rerouted_first = !all[s].rerouted_first; });
+      if (moved_) attempt([&](auto& all) { all[s].rerouted_first = !all[s].rerouted_first; });
       for (std::int32_t const limit :
            {p::unlimited, behind, behind + 1, behind + 2, 2 * behind - 1})
         attempt([&](auto& all) { all[s].in_flight = limit; });

@@ -1,6 +1,7 @@
 #pragma once
 #include "shunt/solve/pipeline/search/routes.hpp"
 
+#include <algorithm>
 #include <tuple>
 
 #include "shunt/core/indexed.hpp"
@@ -10,7 +11,7 @@
 namespace shunt::detail {
 
 SHUNT_CONSTEXPR routes::routes(pipeline_job const& job, routing rule, std::int32_t turn)
-    : job_(job) {
+    : job_(job), uneven_(job.uneven()) {
   host_.resize(job.cells());
   dead_.resize(static_cast<std::size_t>(job.ranks()), 0);
   busy_.resize(static_cast<std::size_t>(job.ranks()), 0);
@@ -43,6 +44,52 @@ SHUNT_CONSTEXPR std::size_t routes::at(pipeline_id p, stage_id s, microbatch_id 
   return job_.cell(p, s, m);
 }
 
+SHUNT_CONSTEXPR void routes::deal_in_proportion(stage_id s, routing rule, std::size_t first,
+                                                std::vector<pipeline_id> const& live) {
+  struct item {
+    std::int64_t length;
+    microbatch_id microbatch;
+    pipeline_id pipeline;
+  };
+  std::vector<item> all;
+  for (pipeline_id p : ids<pipeline_id>(job_.pipelines))
+    for (microbatch_id m : ids<microbatch_id>(job_.microbatches[p]))
+      all.push_back({job_.length_of(p, m), m, p});
+  std::sort(all.begin(), all.end(), [](item const& a, item const& b) {
+    return std::tuple(-a.length, a.microbatch, a.pipeline) <
+           std::tuple(-b.length, b.microbatch, b.pipeline);
+  });
+  auto const& c = job_.costs;
+  std::vector<rank_id> ranks;  // of the live workers
+  std::vector<ticks> pace;
+  for (pipeline_id const p : live) {
+    ranks.push_back(job_.rank_of({p, s}));
+    pace.push_back(c.forward.of(p, s, job_.stages) + c.backward_input.of(p, s, job_.stages) +
+                   c.backward_weight.of(p, s, job_.stages));
+  }
+  for (auto const& [length, m, p] : all) {
+    using rank_of_choice = std::tuple<ticks, bool, ticks>;  // end of its work, moved, on the way
+    rank_of_choice least{};
+    std::size_t best = live.size();
+    for (std::size_t i = 0; i < live.size(); ++i) {
+      std::size_t const peer = (first + i) % live.size();
+      rank_id const r = ranks[peer];
+      ticks way = 0;
+      if (s > 0)
+        way += job_.transfer(job_.rank_of({host_[at(p, s.value() - 1, m)], s.value() - 1}), r);
+      if (s.value() + 1 < job_.stages) way += job_.transfer(r, job_.rank_of({p, s.value() + 1}));
+      rank_of_choice const now{busy_[r.index()] + length * pace[peer],
+                               rule == routing::by_load && live[peer] != p, way};
+      if (best < live.size() && now >= least) continue;
+      least = now;
+      best = peer;
+    }
+    host_[at(p, s, m)] = live[best];
+    busy_[ranks[best].index()] = std::get<0>(least);
+    if (rule == routing::pooled) first = best + 1;
+  }
+}
+
 SHUNT_CONSTEXPR void routes::deal(stage_id s, routing rule, std::int32_t turn) {
   std::vector<pipeline_id> live, lost;
   auto const able = [&](pipeline_id p, bool roomy) {
@@ -56,10 +103,12 @@ SHUNT_CONSTEXPR void routes::deal(stage_id s, routing rule, std::int32_t turn) {
     bool const alive = able(p, roomy);
     (alive ? live : lost).push_back(p);
     for (microbatch_id m : ids<microbatch_id>(job_.microbatches[p])) host_[at(p, s, m)] = p;
-    if (alive)
+    if (alive && !uneven_)
       busy_[job_.rank_of({p, s}).index()] += job_.microbatches[p] * job_.costs.microbatch(s);
   }
+  if (rule == routing::own) return;
   auto const peers = live.size(), first = static_cast<std::size_t>(turn) % peers;
+  if (rule != routing::round_robin && uneven_) return deal_in_proportion(s, rule, first, live);
   if (rule == routing::pooled) {
     auto next = first;
     for (microbatch_id m : ids<microbatch_id>(job_.microbatches.most()))
@@ -88,8 +137,7 @@ SHUNT_CONSTEXPR void routes::deal(stage_id s, routing rule, std::int32_t turn) {
   std::int64_t holders = 0;
   for (std::int64_t const load : here) holders += load > 0;
   std::int64_t const share = ceil_divide<std::int64_t>(job_.total_microbatches(), holders);
-  bool const links = job_.transfer.within_node != job_.transfer.between_nodes ||
-                     job_.layout.form() != stage_layout::shape::linear;
+  bool const links = !job_.transfer.alike() || job_.layout.form() != stage_layout::shape::linear;
   for (microbatch_id m : ids<microbatch_id>(job_.microbatches.most()))
     for (pipeline_id const p : lost) {
       if (m >= job_.microbatches[p]) continue;

@@ -49,6 +49,9 @@ class timed_schedule {
   [[nodiscard]] std::int32_t gradient(operation const& o) const;
   [[nodiscard]] std::int32_t weight(operation const& o) const { return weight_[cell(o, o.stage)]; }
 
+  /// Makes an item one of another rank, in its lists not yet.
+  void place_on(std::int32_t rank, item& x) const;
+
   /// Returns whether x can never follow y in one list.
   [[nodiscard]] bool must_precede(item const& x, item const& y) const;
 
@@ -106,6 +109,7 @@ class timed_schedule {
   pipeline_schedule const& plan_;
   stage_groups in_;
   std::size_t lanes_ = 1;
+  bool uneven_;
   ticks sum_ = 0;
   std::vector<std::int32_t> forward_{}, gradient_{}, weight_{};  // items by cell
   std::vector<ticks> ends_{};  // [item * lanes + starting stage group]

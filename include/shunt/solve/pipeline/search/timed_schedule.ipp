@@ -10,7 +10,7 @@
 namespace shunt::detail {
 
 SHUNT_INLINE timed_schedule::timed_schedule(pipeline_job const& job, pipeline_schedule const& plan)
-    : job_(job), plan_(plan), in_(job) {
+    : job_(job), plan_(plan), in_(job), uneven_(job.uneven()) {
   lanes_ = plan.staggered_step ? in_.all.size() : 1;
   auto const ranks = static_cast<std::size_t>(job.ranks());
   order.resize(ranks);
@@ -23,14 +23,14 @@ SHUNT_INLINE timed_schedule::timed_schedule(pipeline_job const& job, pipeline_sc
       item x{.first = list[i],
              .step = list[i].kind == op_kind::step,
              .rank = r.value(),
-             .duration = cost_of(job, list[i])};
+             .duration = cost_of(job, list[i], r)};
       if (x.step && !plan.staggered_step) continue;  // all steps stand at the end
       if (!plan.overlapped.empty() && next_pair < plan.overlapped[r].size() &&
           at(plan.overlapped[r][next_pair]) == i) {
         ++next_pair;
         x.pair = true;
         x.second = list[++i];
-        x.duration = cost_of(job, x.first, x.second);
+        x.duration = cost_of(job, x.first, x.second, r);
       }
       enter(x.first);
       if (x.pair) enter(x.second);
@@ -68,14 +68,21 @@ SHUNT_INLINE std::int32_t timed_schedule::gradient(operation const& o) const {
   return gradient_[cell(o, o.stage)];
 }
 
+SHUNT_INLINE void timed_schedule::place_on(std::int32_t rank, item& x) const {
+  x.rank = rank;
+  if (!uneven_) return;
+  x.duration = x.pair ? cost_of(job_, x.first, x.second, rank_id{rank})
+                      : cost_of(job_, x.first, rank_id{rank});
+}
+
 SHUNT_INLINE bool timed_schedule::must_precede(item const& x, item const& y) const {
   auto const parts = [&](operation const& a, operation const& b) {
     if (a.stage != b.stage || a.kind == op_kind::step) return false;
     if (b.kind == op_kind::step) return true;
     if (a.pipeline != b.pipeline) return false;
     if (a.microbatch == b.microbatch) return place(a.kind) < place(b.kind);
-    return a.kind == b.kind && a.microbatch < b.microbatch &&
-           job_.dead.empty();  // equal micro-batches are interchangeable
+    return a.kind == b.kind && a.microbatch < b.microbatch && job_.dead.empty() &&
+           !uneven_;  // equal micro-batches are interchangeable
   };
   return parts(x.first, y.first) || (y.pair && parts(x.first, y.second)) ||
          (x.pair && parts(x.second, y.first)) || (x.pair && y.pair && parts(x.second, y.second));

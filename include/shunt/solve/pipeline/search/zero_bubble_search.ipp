@@ -15,13 +15,11 @@ namespace shunt::detail {
 SHUNT_INLINE zero_bubble_search::zero_bubble_search(pipeline_job const& job, bool stagger,
                                                     ticks bound, std::int64_t effort)
     : job_(job), chain_(job), stagger_(stagger), left_(effort) {
-  unit_ = job.transfer.within_node == 0 ? 0 : job.transfer.within_node;
-  auto const divide = [&](ticks cost) { unit_ = std::gcd(unit_, cost); };
-  divide(job.transfer.between_nodes);
-  for (stage_id s : ids<stage_id>(job.stages))
-    for (ticks const cost : {job.costs.forward[s], job.costs.backward_input[s],
-                             job.costs.backward_weight[s], job.costs.step[s]})
-      divide(cost);
+  unit_ = 0;
+  for (ticks const time : job.transfer.values()) unit_ = std::gcd(unit_, time);
+  for (auto const* list :
+       {&job.costs.forward, &job.costs.backward_input, &job.costs.backward_weight, &job.costs.step})
+    for (ticks const cost : list->values()) unit_ = std::gcd(unit_, cost);
   for (stage_id s : ids<stage_id>(job.stages)) steps_.push_back(job.costs.step[s] / unit_);
   bound_ = ceil_divide(bound, unit_);
   for (std::size_t q = 0; q < chain_.positions(); ++q) {
@@ -32,8 +30,11 @@ SHUNT_INLINE zero_bubble_search::zero_bubble_search(pipeline_job const& job, boo
                  : job.transfer(chain_.rank_of(q), chain_.rank_of(static_cast<std::size_t>(to))) /
                        unit_;
     };
-    true_.push_back({job.costs.forward[s] / unit_, job.costs.backward_input[s] / unit_,
-                     job.costs.backward_weight[s] / unit_, link(chain_.next(q)),
+    auto const time = [&](per_stage const& list) {
+      return list.of(chain_.at(q).pipeline, s, job.stages) / unit_;
+    };
+    true_.push_back({time(job.costs.forward), time(job.costs.backward_input),
+                     time(job.costs.backward_weight), link(chain_.next(q)),
                      link(chain_.previous(q))});
   }
 }
