@@ -19,6 +19,8 @@
 #include "policies.hpp"
 #include "report.hpp"
 #include "shunt/shunt.hpp"
+#include "solvers.hpp"
+#include "unlike.hpp"
 
 namespace {
 
@@ -312,6 +314,7 @@ int main(int argc, char** argv) {
   shunt::pipeline_job job{.pipelines = 1, .stages = 4, .microbatches = 8};
   std::string dead, memory = "none", solver = "slipstream", policy, format = "json", layout, csv_in,
                     csv_out, csv_comms, layers_in, torch = "2.15";
+  plan_pipeline::unlike_options unlike;
   std::int32_t chunks = 0, ranks = 0;
   std::int64_t failed_at = 0;
   shunt::ticks comm = 0, comm_between = -1;
@@ -350,7 +353,9 @@ int main(int argc, char** argv) {
             ->default_str(std::to_string(costs[0]));
       };
   add_costs("--forward", job.costs.forward,
-            "ticks of a forward, at least 1; one value, or one a stage", parse_integers);
+            "ticks of a forward, at least 1; one value, one a stage, or one a worker, pipeline by "
+            "pipeline",
+            parse_integers);
   add_costs("--backward-input", job.costs.backward_input,
             "ticks of the gradient of a stage's input, at least 1; likewise", parse_integers);
   add_costs("--backward-weight", job.costs.backward_weight,
@@ -377,6 +382,24 @@ int main(int argc, char** argv) {
   add_costs("--stash-input", job.stash.backward_input,
             "what of it a backward-input gives back already; likewise", parse_sizes)
       ->type_name("U[,U...]");
+  auto* const slow =
+      app.add_option("--slow", unlike.slow,
+                     "slow workers, and how many times as long their forwards and backwards take; "
+                     "costs are rounded to whole ticks")
+          ->type_name("P:SxF[,P:SxF...]");
+  auto* const lengths =
+      app.add_option("--lengths", unlike.lengths,
+                     "lengths of all micro-batches, pipeline by pipeline: one of length 2 takes "
+                     "twice the ticks")
+          ->type_name("N,N...");
+  auto* const links =
+      app.add_option("--links", unlike.links,
+                     "ticks between ranks in place of --comm: a CSV with a row for each sender and "
+                     "a column for each receiver")
+          ->type_name("FILE")
+          ->excludes(std::string("--comm"))
+          ->excludes(std::string("--comm-between"))
+          ->excludes(std::string("--ranks-per-node"));
   auto* const dead_option =
       app.add_option("--dead", dead, "dead workers, pipeline:stage counted from 0")
           ->type_name("P:S[,P:S...]");
@@ -420,7 +443,8 @@ int main(int argc, char** argv) {
              "name,forward,backward_input,backward_weight,state_bytes,activation_bytes. Layout and "
              "order are chosen, too; --memory is what a rank has for states and stashes")
           ->type_name("FILE")
-          ->excludes(stages, layouts, chunk, dead_option, solver_option, policy_option, failed);
+          ->excludes(stages, layouts, chunk, dead_option, solver_option, policy_option, failed,
+                     slow, lengths, links);
   for (char const* const option : {"--csv-in", "--forward", "--backward-input", "--backward-weight",
                                    "--step", "--stash", "--stash-input", "--overlap-gain"})
     layers->excludes(std::string(option));
@@ -553,7 +577,14 @@ int main(int argc, char** argv) {
                     job.stages, most_cells, "stages");
       refuse_if(comm_between >= 0 && comm_between != comm && job.transfer.ranks_per_node == 0,
                 "--comm-between", "differs from --comm, which needs --ranks-per-node");
-      naming_options(options_of_fields, [&] { shunt::validate(job); });
+      refuse_if(unlike.any() && by != nullptr && policy != shunt::slipstream::name, "--policy",
+                policy + " is for workers, micro-batches and links that are alike, without --slow, "
+                         "--lengths and --links");
+      naming_options(options_of_fields, [&] {
+        shunt::validate(job);
+        make_unlike(unlike, job);
+        shunt::validate(job);
+      });
       if (csv_in.empty()) {
         if (by_bamboo) bamboo.emplace();
         dead_workers = job.dead.size();

@@ -89,6 +89,8 @@ inline constexpr std::array options_of_fields = std::to_array<example::option_of
     {"stash.backward_input", "--stash-input"},
     {"memory", "--memory"},
     {"dead", "--dead"},
+    {"lengths", "--lengths"},
+    {"slow", "--slow"},
     {"lockstep", "--failed-at"},
 });
 

@@ -47,6 +47,25 @@ TEST(pipeline, microbatches_are_a_number_or_a_list) {
             std::string::npos);
 }
 
+TEST(pipeline, costs_by_worker_lengths_and_matrices_round_trip) {
+  pipeline_job job{.pipelines = 2, .stages = 1, .microbatches = 2};
+  job.costs.forward = {3, 6};
+  job.lengths = {1, 2, 4, 1};
+  job.transfer = transfer_times(2, {0, 3, 4, 0});
+  expect_round_trip(job);
+  json const document = job;
+  EXPECT_EQ(document["costs"]["forward"].dump(), "[3,6]");
+  EXPECT_EQ(document["lengths"].dump(), "[1,2,4,1]");
+  EXPECT_EQ(document["transfer"].dump(), R"({"matrix":[[0,3],[4,0]]})");
+  json broken = document;
+  broken["transfer"]["matrix"] = json::parse("[[0, 3], [4]]");
+  EXPECT_EQ(refusal<pipeline_job>(broken), "transfer.matrix: has 3 values in 2 rows");
+  broken = document;
+  broken["lengths"][1] = "two";
+  EXPECT_EQ(refusal<pipeline_job>(broken), "lengths[1]: must be a whole number, is \"two\"");
+  EXPECT_FALSE(json(pipeline_job{}).contains("lengths"));
+}
+
 TEST(pipeline, layouts_links_stashes_and_caps_round_trip) {
   pipeline_job job{.pipelines = 2, .stages = 4, .microbatches = 6};
   for (auto const& layout :

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "shunt/problem/measured_costs.hpp"
@@ -9,6 +10,31 @@
 
 namespace shunt::tests::measured_costs_test {
 namespace {
+
+TEST(measured_costs, a_slow_rank_is_slow_at_all_its_stages) {
+  pipeline_job job{.pipelines = 2, .stages = 4, .microbatches = 2};
+  job.layout = stage_layout::looped(2);
+  job.costs = {{10, 20, 30, 40}, 10, 0, 3};
+  auto const costs = slowed(job, {1, 0}, 1.25);
+  EXPECT_EQ(costs.forward, per_stage(std::vector<ticks>{10, 20, 30, 40, 13, 20, 38, 40}));
+  EXPECT_EQ(costs.backward_input, per_stage(std::vector<ticks>{10, 10, 10, 10, 13, 10, 13, 10}));
+  EXPECT_EQ(costs.step, job.costs.step);
+  job.dead = {{0, 1}};
+  auto const refused = [&](worker w, double factor) {
+    try {
+      (void)slowed(job, w, factor);
+    } catch (invalid_problem const& error) {
+      return std::string(error.what());
+    }
+    return std::string("nothing thrown");
+  };
+  EXPECT_EQ(refused({0, 1}, 2), "slow: worker 0:1 is dead");
+  EXPECT_EQ(refused({2, 0}, 2), "slow: worker 2:0 is not one of 2 pipelines x 4 stages");
+  EXPECT_EQ(refused({1, 0}, .5),
+            "slow: worker 1:0 must be slower by a factor of at least 1, is by 0.5");
+  EXPECT_EQ(refused({1, 0}, 1.01),
+            "slow: worker 1:0 takes 10 ticks, too few to show a factor of 1.01");
+}
 
 TEST(measured_costs, seconds_are_rounded_to_the_nearest_tick) {
   EXPECT_EQ(ticks_from_seconds(1.9e-3, 1e-3), 2);

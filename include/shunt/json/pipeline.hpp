@@ -31,7 +31,7 @@ inline void read(json_reader const& here, operation& op) {
         here["stage"].id<stage_id>(), here["microbatch"].id<microbatch_id>()};
 }
 
-/// A number, or a list with one number a stage.
+/// A number, or a list with one number a stage, or one a worker.
 inline void to_json(nlohmann::json& j, per_stage const& costs) {
   if (costs.size() == 1)
     j = costs[0];
@@ -65,9 +65,17 @@ inline void read(json_reader const& here, per_pipeline& counts) {
   counts = per_pipeline(std::move(values));
 }
 
-/// A number for all pairs of ranks, or {"within_node": 1, "between_nodes": 5, "ranks_per_node": 8}.
+/// A number for all pairs of ranks, or {"within_node": 1, "between_nodes": 5, "ranks_per_node": 8},
+/// or {"matrix": [[0, 3], [3, 0]]}, a row a sender.
 inline void to_json(nlohmann::json& j, transfer_times const& t) {
-  if (t == transfer_times(t.within_node))
+  if (!t.matrix.empty()) {
+    auto rows = nlohmann::json::array();
+    for (std::size_t i = 0; i < t.matrix.size(); ++i) {
+      if (i % static_cast<std::size_t>(t.ranks) == 0) rows.push_back(nlohmann::json::array());
+      rows.back().push_back(t.matrix[i]);
+    }
+    j = {{"matrix", std::move(rows)}};
+  } else if (t == transfer_times(t.within_node))
     j = t.within_node;
   else
     j = {{"within_node", t.within_node},
@@ -77,6 +85,20 @@ inline void to_json(nlohmann::json& j, transfer_times const& t) {
 inline void read(json_reader const& here, transfer_times& t) {
   if (here.is_number()) {
     t = here.integer<ticks>();
+    return;
+  }
+  if (here.has("matrix")) {
+    here.only({"matrix"});
+    std::int32_t ranks = 0;
+    std::vector<ticks> from_to;
+    here["matrix"].each([&](json_reader const& row) {
+      ++ranks;
+      row.each([&](json_reader const& time) { from_to.push_back(time.integer<ticks>()); });
+    });
+    if (from_to.size() != static_cast<std::size_t>(ranks) * static_cast<std::size_t>(ranks))
+      here["matrix"].refuse("has " + std::to_string(from_to.size()) + " values in " +
+                            std::to_string(ranks) + " rows");
+    t = transfer_times(ranks, std::move(from_to));
     return;
   }
   here.only({"within_node", "between_nodes", "ranks_per_node"});
@@ -144,11 +166,12 @@ inline void to_json(nlohmann::json& j, pipeline_job const& job) {
        {"stash", {{"forward", job.stash.forward}, {"backward_input", job.stash.backward_input}}},
        {"memory", std::move(memory)},
        {"dead", std::move(dead)}};
+  if (!job.lengths.empty()) j["lengths"] = job.lengths;
 }
 /// Everything after the three sizes may be missing and then has its default.
 inline void read(json_reader const& here, pipeline_job& job) {
   here.only({"pipelines", "stages", "microbatches", "costs", "transfer", "layout", "stash",
-             "memory", "dead"});
+             "memory", "dead", "lengths"});
   job = {.pipelines = here["pipelines"].integer<std::int32_t>(),
          .stages = here["stages"].integer<std::int32_t>()};
   read(here["microbatches"], job.microbatches);
@@ -189,6 +212,9 @@ inline void read(json_reader const& here, pipeline_job& job) {
     here["dead"].each([&](json_reader const& w) {
       job.dead.push_back({w.item(0, 2).id<pipeline_id>(), w.item(1, 2).id<stage_id>()});
     });
+  if (here.has("lengths"))
+    here["lengths"].each(
+        [&](json_reader const& length) { job.lengths.push_back(length.integer<std::int32_t>()); });
 }
 
 /// {"staggered_step": false, "order": [[operation, ...] of rank 0, ...]}, and {"overlapped":

@@ -1,8 +1,9 @@
 #pragma once
-/// Costs of stages from measured seconds.
+/// Costs of stages from measured seconds and from measured slow-downs.
 #include <vector>
 
 #include "shunt/core/units.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_costs.hpp"
 
 namespace shunt {
@@ -22,6 +23,15 @@ namespace shunt {
                                              std::vector<double> const& backward_weight,
                                              std::vector<double> const& step,
                                              double seconds_per_tick);
+
+/// Returns the costs of a job with the rank of a worker slower by `factor`: forwards and both parts
+/// of backwards at all its stages take so many times as long, rounded to the nearest tick. Steps
+/// stay as they are.
+/// Requires a valid job.
+/// Throws invalid_problem, which names `slow`, where the worker doesn't exist or is dead, the
+/// factor is below 1 or not finite, the ticks exceed 61 bits, or are too coarse: rounding would
+/// hide the slow-down.
+[[nodiscard]] stage_costs slowed(pipeline_job const& job, worker slow, double factor);
 
 }  // namespace shunt
 

@@ -62,4 +62,36 @@ SHUNT_INLINE stage_costs costs_from_seconds(std::vector<double> const& forward,
           .step = rounded("step", step, 0)};
 }
 
+SHUNT_INLINE stage_costs slowed(pipeline_job const& job, worker slow, double factor) {
+  auto const refuse = [&](std::string const& why) {
+    throw invalid_problem("slow", "worker " + std::to_string(slow.pipeline.value()) + ":" +
+                                      std::to_string(slow.stage.value()) + " " + why);
+  };
+  if (slow.pipeline < 0 || slow.pipeline >= job.pipelines || slow.stage < 0 ||
+      slow.stage >= job.stages)
+    refuse("is not one of " + std::to_string(job.pipelines) + " pipelines x " +
+           std::to_string(job.stages) + " stages");
+  if (!job.alive(slow)) refuse("is dead");
+  if (!std::isfinite(factor) || factor < 1)
+    refuse("must be slower by a factor of at least 1, is by " + detail::shown_seconds(factor));
+  stage_costs costs = job.costs;
+  auto const on_rank = job.workers_of(job.rank_of(slow));
+  for (per_stage* list : {&costs.forward, &costs.backward_input, &costs.backward_weight}) {
+    std::vector<ticks> all;
+    for (std::int32_t p = 0; p < job.pipelines; ++p)
+      for (std::int32_t s = 0; s < job.stages; ++s) all.push_back(list->of(p, s, job.stages));
+    for (worker const& w : on_rank) {
+      ticks& time =
+          all[w.pipeline.index() * static_cast<std::size_t>(job.stages) + w.stage.index()];
+      auto const before = time;
+      time = detail::rounded_ticks("slow", static_cast<double>(before) * factor, 1, before);
+      if (factor > 1 && before > 0 && time == before)
+        refuse("takes " + std::to_string(before) + " ticks, too few to show a factor of " +
+               detail::shown_seconds(factor));
+    }
+    *list = per_stage(std::move(all));
+  }
+  return costs;
+}
+
 }  // namespace shunt
