@@ -21,7 +21,7 @@ atomic: atomic(_ref|_flag)?|memory_order[a-z_]*
 bit: bit_(cast|ceil|floor|width)|count[lr]_(zero|one)|has_single_bit|popcount|rot[lr]|endian
 charconv: chars_format|from_chars|to_chars
 chrono: chrono
-cmath: abs|ceil|exp|fabs|floor|is(finite|inf|nan)|log(2|10)?|ll?r(ound|int)|pow|round|sqrt
+cmath: abs|ceil|erfc|exp|fabs|floor|is(finite|inf|nan)|log(2|10)?|ll?r(ound|int)|pow|round|sqrt
 compare: (strong|weak|partial)_ordering
 concepts: (convertible|derived)_(to|from)|(copy_|move_|default_)?(constructible|initializable)
 concepts: copyable|destructible|floating_point|integral|invocable|movable|predicate|regular|same_as
