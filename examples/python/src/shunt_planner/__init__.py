@@ -6,6 +6,7 @@ from ._core import (
     PipelineJob,
     PipelineSchedule,
     Program,
+    ShardMap,
     check,
     version as __version__,
 )
@@ -20,6 +21,13 @@ from ._plans import (
     plan_experts,
     plan_pipeline,
 )
+from ._shards import (
+    collect_gradients,
+    cut_shards,
+    restore_shards,
+    scatter_weights,
+    split_tokens,
+)
 
 __all__ = [
     "ExpertLayers",
@@ -32,11 +40,17 @@ __all__ = [
     "PipelineSchedule",
     "Program",
     "Rebalanced",
+    "ShardMap",
     "Solution",
     "check",
+    "collect_gradients",
+    "cut_shards",
     "lower",
     "measure",
     "plan_experts",
     "plan_pipeline",
     "rebalance_experts",
+    "restore_shards",
+    "scatter_weights",
+    "split_tokens",
 ]
