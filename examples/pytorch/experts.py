@@ -10,8 +10,8 @@ import copy
 import itertools
 
 import torch
-from shunt_planner import (collect_gradients, cut_shards, plan_experts, restore_shards,
-                           scatter_weights, split_tokens)
+from shunt_planner import (InvalidProblem, collect_gradients, cut_shards, plan_experts,
+                           restore_shards, scatter_weights, split_tokens)
 from torch import nn
 
 from options import Stop
@@ -127,6 +127,18 @@ class Exchange(torch.autograd.Function):
         return exchange(gradient.contiguous(), received, sent), None, None, None
 
 
+def placed(o, loads, slots_per_rank):
+    """The placement for these loads [layers, experts]. Raises Stop."""
+    try:
+        answer = plan_experts(layers=o.layers, experts=o.experts, loads=loads,
+                              slots_per_rank=slots_per_rank, solver=o.placer)
+    except InvalidProblem as wrong:
+        raise Stop(f"--placer: {wrong}")
+    if answer.plan is None:
+        raise Stop(f"--placer {o.placer}: {answer.reason}")
+    return answer.plan
+
+
 def bytes_of(tensor):
     return tensor.view(-1).view(torch.uint8)
 
@@ -174,19 +186,14 @@ class ExpertRank(DenseRank):
     def plan(self, live, transport):
         """Returns what runs an iteration on these ranks."""
         self.live, self.transport = live, transport
-        slots = [self.o.slots if rank in live else 0 for rank in range(self.o.ranks)]
-        if sum(slots) < self.o.experts:
-            raise Stop(f"{sum(slots)} slots are left for {self.o.experts} experts")
-        self.slots_per_rank = slots
+        self.slots_per_rank = [self.o.slots * (rank in live) for rank in range(self.o.ranks)]
+        if sum(self.slots_per_rank) < self.o.experts:
+            raise Stop(f"{sum(self.slots_per_rank)} slots are left for {self.o.experts} experts")
         return self.iterate
 
     def iterate(self, k, before):
         o, transport = self.o, self.transport
-        answer = plan_experts(layers=o.layers, experts=o.experts, loads=self.loads,
-                              slots_per_rank=self.slots_per_rank, solver=o.placer)
-        if answer.plan is None:
-            raise Stop(f"--placer {o.placer}: {answer.reason}")
-        self.placement = answer.plan
+        self.placement = placed(o, self.loads, self.slots_per_rank)
         scatter, collect = (lowered(self.placement, self.shards)
                             for lowered in (scatter_weights, collect_gradients))
         lists = [program.instructions(self.rank) for program in (scatter, collect)]

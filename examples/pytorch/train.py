@@ -32,6 +32,8 @@ def main():
         raise Stop("--backend nccl: there is no GPU")
     torch.set_num_threads(1)
     stages.text_of(o)
+    if o.experts:
+        experts.placed(o, [[0] * o.experts] * o.layers, [o.slots] * o.ranks)
     alone = experts.train_alone if o.experts else stages.train_alone
     expected = alone(o) if o.check or o.sweep else None
     if o.sweep:

@@ -1,7 +1,12 @@
 """Plans of pipelines and of experts as values, and the programs of experts."""
 
 import pickle
+import shutil
+import subprocess
+import sys
+import tempfile
 import unittest
+from pathlib import Path
 
 import numpy as np
 import shunt_planner as sp
@@ -104,6 +109,20 @@ class Values(unittest.TestCase):
             sp.plan_pipeline(sp.PipelineJob(**JOB), stages=5)
         error = pickle.loads(pickle.dumps(sp.InvalidProblem("a[1]", "is 2")))
         self.assertEqual((str(error), error.field), ("a[1]: is 2", "a[1]"))
+
+
+class Package(unittest.TestCase):
+    def test_built_for_another_python(self):
+        with tempfile.TemporaryDirectory() as folder:
+            package = Path(folder) / "shunt_planner"
+            shutil.copytree(Path(sp.__file__).parent, package)
+            for built in package.glob("_core.*.so"):
+                built.rename(package / "_core.cpython-399-x86_64-linux-gnu.so")
+            ended = subprocess.run([sys.executable, "-c", "import shunt_planner"], cwd=folder,
+                                   capture_output=True, text=True, env={"PYTHONPATH": folder})
+        self.assertEqual(ended.returncode, 1)
+        self.assertTrue(ended.stderr.endswith("built is _core.cpython-399-x86_64-linux-gnu.so\n"),
+                        ended.stderr)
 
 
 class Experts(unittest.TestCase):

@@ -1,5 +1,12 @@
 """Plans of the library shunt: where experts live, and in which order pipelines compute."""
 
+from pathlib import Path as _Path
+
+try:
+    from . import _core  # noqa: F401
+except ImportError as error:
+    built = [p.name for p in _Path(__file__).parent.glob("_core.*") if p.suffix != ".pyi"]
+    raise ImportError(f"{error}; built is {', '.join(built) or 'none'}") from None
 from ._core import (
     ExpertLayers,
     ExpertPlacement,
