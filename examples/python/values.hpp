@@ -46,8 +46,8 @@ py::class_<T> bind_value(py::module_& m, char const* name, nlohmann::json const&
       .def(
           "__eq__", [](T const& a, T const& b) { return a == b; }, py::is_operator())
       .def(py::pickle([](T const& v) { return nlohmann::json(v).dump(); }, &read<T>));
-  for (auto const& [key, usual] : fields.items())
-    type.def_property_readonly(key.c_str(), [key = key, usual = usual](T const& v) {
+  for (auto const& [field, missing] : fields.items())
+    type.def_property_readonly(field.c_str(), [key = field, usual = missing](T const& v) {
       return python_of(nlohmann::json(v).value(key, usual));
     });
   return type;

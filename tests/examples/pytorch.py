@@ -139,8 +139,7 @@ def under_torchrun():
 
 def experts_through_kills():
     job = ["--pipelines", "4", "--stages", "1", "--microbatches", "1", "--experts", "6",
-           "--slots", "3",
-           "--layers", "1"]
+           "--slots", "3", "--layers", "1"]
     # A kill among exchanges, one amid the scatter of weights, and a placer that moves most.
     out, err = ended(started(*job, "--kill", "1:0@1", "--placer", "balanced", "--check"), 0)
     for line in ("lost 1:0: iteration 1 finished after", "6 of 6 losses are the same bits"):
