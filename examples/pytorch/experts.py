@@ -189,7 +189,13 @@ class ExpertRank(DenseRank):
         self.slots_per_rank = [self.o.slots * (rank in live) for rank in range(self.o.ranks)]
         if sum(self.slots_per_rank) < self.o.experts:
             raise Stop(f"{sum(self.slots_per_rank)} slots are left for {self.o.experts} experts")
-        return self.iterate
+
+        def run(k, before):
+            try:
+                self.iterate(k, before)
+            finally:  # a send under way would keep connections open, and peers unaware of a loss
+                transport.pending.clear()
+        return run
 
     def iterate(self, k, before):
         o, transport = self.o, self.transport

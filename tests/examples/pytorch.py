@@ -148,6 +148,9 @@ def experts_through_kills():
     for line in ("lost 0:0: iteration 2 finished after", "lost 2:0: iteration 4 finished after",
                  ", dropped 0, ", "6 of 6 losses are the same bits"):
         assert line in out, (line, out, err)
+    out, err = ended(started(*job, "--random-kills", "2", "--seed", "21", "--timeout", "400"), 0)
+    detected = [int(part.split(",")[0]) for part in out.split("(detect ")[1:]]
+    assert detected and max(detected) < 200_000, out  # by connections, not by the time-out
     out, err = ended(started(*job, "--capacity", "20"), 0)
     assert "dropped" in out and ", dropped 0, " not in out, (out, err)
     one_line(started(*job, "--placer", "best"), "--placer: solver: 'best' is none of")
