@@ -1,6 +1,5 @@
 // The module shunt_planner._core: arrays in and out, plans as JSON. The package beside it makes
 // NumPy arrays of what a caller has.
-#include <pybind11/eval.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -8,7 +7,6 @@
 #include <exception>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,52 +24,14 @@
 #include "shunt/measure/pipeline_bounds.hpp"
 #include "shunt/measure/placement_bounds.hpp"
 #include "shunt/version.hpp"
+#include "values.hpp"
 
 namespace py = pybind11;
 
 namespace {
 
+using planner::bind_value, planner::lines_of, planner::python_of;
 using shunt::invalid_problem;
-
-// Plans: what the room json reads and writes.
-
-py::object python_of(nlohmann::json const& j) {
-  return py::module_::import("json").attr("loads")(j.dump());
-}
-
-template <class T>
-T read(std::string const& text) {
-  std::istringstream in(text);
-  T value = shunt::read_json<T>(in);
-  if constexpr (requires { shunt::validate(value); }) shunt::validate(value);
-  return value;
-}
-
-/// From keywords, as the JSON names them. Arrays and their numbers become lists and numbers.
-template <class T>
-T from_keywords(py::kwargs const& fields) {
-  py::object const plain =
-      py::eval("lambda value: value.tolist() if hasattr(value, 'tolist') else str(value)");
-  auto const dumps = py::module_::import("json").attr("dumps");
-  return read<T>(py::cast<std::string>(dumps(fields, py::arg("default") = plain)));
-}
-
-/// The class of a value. `fields` are its attributes, with what a document leaves out.
-template <class T>
-py::class_<T> bind_value(py::module_& m, char const* name, nlohmann::json const& fields) {
-  py::class_<T> type(m, name);
-  type.def(py::init(&from_keywords<T>))
-      .def("to_json", [](T const& v) { return nlohmann::json(v).dump(); })
-      .def_static("from_json", &read<T>, py::arg("text"))
-      .def(
-          "__eq__", [](T const& a, T const& b) { return a == b; }, py::is_operator())
-      .def(py::pickle([](T const& v) { return nlohmann::json(v).dump(); }, &read<T>));
-  for (auto const& [key, usual] : fields.items())
-    type.def_property_readonly(key.c_str(), [key = key, usual = usual](T const& v) {
-      return python_of(nlohmann::json(v).value(key, usual));
-    });
-  return type;
-}
 
 /// A job as the keywords that make it, those of the default left out.
 std::string text_of(shunt::pipeline_job const& job) {
@@ -83,13 +43,6 @@ std::string text_of(shunt::pipeline_job const& job) {
       text += (text.empty() ? "" : ", ") + key + "=" +
               py::cast<std::string>(py::repr(python_of(all[key])));
   return "PipelineJob(" + text + ")";
-}
-
-template <class Violations>
-std::vector<std::string> lines_of(Violations const& found) {
-  std::vector<std::string> lines;
-  for (auto const& v : found) lines.push_back(to_string(v));
-  return lines;
 }
 
 template <class Plan>
@@ -122,6 +75,12 @@ plan_pipeline::planned plan_pipeline_of(shunt::pipeline_job const& job, std::str
   return shunt::solve(job, slipstream);
 }
 
+shunt::rank_program const& rank_of(shunt::program const& p, std::int32_t r) {
+  if (!p.ranks.contains(r))
+    throw py::index_error("rank " + std::to_string(r) + " of " + std::to_string(p.ranks.size()));
+  return p.ranks[r];
+}
+
 void bind_pipelines(py::module_& m) {
   bind_value<shunt::pipeline_job>(m, "PipelineJob", nlohmann::json(shunt::pipeline_job{}))
       .def("__repr__", &text_of)
@@ -143,12 +102,17 @@ void bind_pipelines(py::module_& m) {
            })
       .def("__len__", [](shunt::program const& p) { return p.ranks.size(); })
       .def(
+          "buffers",
+          [](shunt::program const& p, std::int32_t r) {
+            std::vector<shunt::byte_count> sizes;
+            for (auto const& buffer : rank_of(p, r).buffers) sizes.push_back(buffer.size);
+            return sizes;
+          },
+          py::arg("rank"))
+      .def(
           "instructions",
           [](shunt::program const& p, std::int32_t r) {
-            if (!p.ranks.contains(r))
-              throw py::index_error("rank " + std::to_string(r) + " of " +
-                                    std::to_string(p.ranks.size()));
-            auto const& rank = p.ranks[r];
+            auto const& rank = rank_of(p, r);
             auto const parts = [](auto const& regions) {
               auto list = nlohmann::json::array();
               for (auto const& part : regions)
@@ -287,4 +251,5 @@ PYBIND11_MODULE(_core, m) {
                       std::to_string(SHUNT_VERSION_PATCH);
   bind_pipelines(m);
   bind_experts(m);
+  planner::bind_shards(m);
 }

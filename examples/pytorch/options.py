@@ -39,6 +39,21 @@ def check_history(o):
             raise Stop(f"{name}: leaves stage {e.stage} without a worker")
 
 
+def check_experts(o):
+    tokens = o.pipelines * o.microbatches * o.batch * o.context
+    for name, wrong, what in (
+            ("stages", o.stages > 1, "takes --stages 1: a rank has the whole model but its experts"),
+            ("join", o.join or o.rejoin, "no worker can join"),
+            ("backend", o.backend != "gloo", "runs over gloo"),
+            ("slots", o.slots * o.ranks < o.experts, "needs a slot for each expert"),
+            ("copies", o.copies > o.ranks, f"there are {o.ranks} ranks"),
+            ("context", tokens > 2**13, f"an iteration has {tokens} tokens, at most {2**13} add "
+             "exactly"),
+            ("check", o.check and o.capacity, "what drops depends on the placement")):
+        if wrong:
+            raise Stop(f"--experts with this --{name}: {what}")
+
+
 def options_of(arguments):
     """Raises Stop. argparse itself ends with status 2."""
     app = argparse.ArgumentParser(
@@ -56,10 +71,15 @@ def options_of(arguments):
             ("random-kills", 0, 0, "kills at random moments"),
             ("rejoin", 0, 0, "a lost worker joins so many iterations later; 0: never"),
             ("sweep", 0, 0, "so many runs with other random kills, and one line about them"),
+            ("experts", 0, 0, "of a layer with a mixture of experts; 0: a pipeline without"),
+            ("layers", 2, 1, "with experts"), ("slots", 2, 1, "of a rank in a layer with experts"),
+            ("capacity", 0, 0, "tokens that a slot takes; 0: all"),
+            ("copies", 2, 1, "of each shard of the experts' state"),
             ("timeout", 30, 1, "seconds, longer than any wait of a healthy run")):
         app.add_argument(f"--{name}", type=int, default=usual, help=what).least = least
     app.add_argument("--kill", default="", help="pipeline:stage@iteration,...: ends by SIGKILL")
     app.add_argument("--join", default="", help="pipeline:stage@iteration,...")
+    app.add_argument("--placer", default="swift_moe", help="solver that places experts")
     app.add_argument("--text", default="", help="file to train on; the default is this program")
     app.add_argument("--backend", default="gloo", help="of torch.distributed; gloo alone has run")
     app.add_argument("--check", action="store_true", help="compare losses with one process")
@@ -71,4 +91,6 @@ def options_of(arguments):
     o.kill, o.join = events_of("kill", o.kill, o), events_of("join", o.join, o)
     check_history(o)
     o.ranks = o.pipelines * o.stages
+    if o.experts:
+        check_experts(o)
     return o

@@ -10,7 +10,8 @@ from supervisor import Supervisor
 
 class RandomKills(Supervisor):
     """One kill in three comes within 0.3 s of the one before, the others after a step of all. Each
-    stage keeps a worker with its state."""
+    stage keeps a worker with its state. With experts all come after a step, for until then a shard
+    may have one copy."""
 
     def __init__(self, o, seed, **more):
         super().__init__(o, **more)
@@ -33,7 +34,7 @@ class RandomKills(Supervisor):
             self.live[rank].kill()
             self.victims.append(self.live[rank])
             self.kills, self.due, self.calm = self.kills + 1, None, epoch
-            if self.draw.random() < 1 / 3:
+            if self.draw.random() < 1 / 3 and not self.o.experts:
                 self.due = time.monotonic() + self.draw.uniform(0, 0.3)
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 
 KEPT, GRADIENT, FLAG = 1, 2, 3
-REDUCTION, STATE = 2, 3  # tags of messages beside the program's channels 0 and 1
+REDUCTION, STATE, ROWS = 2, 3, 4  # tags of messages beside the program's channels 0 and 1
 
 
 class Transport:
@@ -43,18 +43,32 @@ class Transport:
         for peer in filled:
             self.receive(part[peer], peer, REDUCTION)
 
+    def exchange(self, rows, sent, received):
+        """All-to-all: so many rows to each member and from each, in the order of members."""
+        parts, arrived = rows.split(sent), []
+        for member, part in zip(self.place, parts):
+            if member != self.rank and len(part):
+                self.send(part, member, ROWS)
+        for member, part, count in zip(self.place, parts, received):
+            if member != self.rank:
+                part = rows.new_empty(count, *rows.shape[1:])
+                if count:
+                    self.receive(part, member, ROWS)
+            arrived.append(part)
+        return torch.cat(arrived)
+
     def flush(self):
         for work, _ in self.pending:
             work.wait(self.timeout)
         self.pending.clear()
 
 
-def run(instructions, groups, stage, transport, data, before=lambda index: None):
-    """Runs one iteration. `data(pipeline, microbatch)` are inputs and targets of a micro-batch;
-    `before(index)` is called before each instruction."""
+def run(instructions, groups, stage, transport, data, before=lambda index, size: None):
+    """Runs one iteration of a stage. `data(pipeline, microbatch)` are inputs and targets of a micro-batch;
+    `before(index, size of the list)` is called before each instruction."""
     held = {GRADIENT: stage.gradient, FLAG: stage.flag}
     for index, i in enumerate(instructions):
-        before(index)
+        before(index, len(instructions))
         reads = [held.get(buffer) for buffer, _, _ in i["reads"]]
         writes = [buffer for buffer, _, _ in i["writes"]]
         if i["code"] == "compute":
@@ -69,6 +83,25 @@ def run(instructions, groups, stage, transport, data, before=lambda index: None)
             transport.all_reduce(reads[0], groups[i["group"]])
         elif i["code"] == "copy" and writes == [KEPT]:
             stage.keep()
+        else:
+            raise NotImplementedError(f"instruction {index}: {i}")
+    transport.flush()
+
+
+def run_on_bytes(instructions, memory, transport, before=lambda: None):
+    """Runs a list that computes nothing: regions are bytes of `memory`, sums are of int64."""
+    for index, i in enumerate(instructions):
+        before()
+        reads, writes = ([memory[buffer][begin:begin + size] for buffer, begin, size in i[key]]
+                         for key in ("reads", "writes"))
+        if i["code"] == "send":
+            transport.send(reads[0], i["peer"], i["channel"])
+        elif i["code"] == "receive":
+            transport.receive(writes[0], i["peer"], i["channel"])
+        elif i["code"] == "copy":
+            writes[0].copy_(reads[0])
+        elif i["code"] == "add" and i["type"] == "int64":
+            writes[0].view(torch.int64).add_(reads[0].view(torch.int64))
         else:
             raise NotImplementedError(f"instruction {index}: {i}")
     transport.flush()

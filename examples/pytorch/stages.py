@@ -62,12 +62,47 @@ class Stash:
     groups: list | None = None
 
 
-class Stage:
+class Trained:
+    """Sums of an iteration in fixed point, and the step that can be undone. `flag` counts values
+    out of range, and sums losses."""
+
+    def begin(self, parameters, terms, device):
+        self.gradient = torch.zeros(parameters, dtype=torch.int64, device=device)
+        self.flag = torch.zeros(2, dtype=torch.int64, device=device)
+        self.terms, self.device = terms, device
+        self.done = 0  # steps taken; None: the state is still to come
+        self.kept = None  # the state before the last step
+
+    def add(self, total, values):
+        fits = values.abs() < LIMIT  # a NaN does not
+        total += torch.where(fits, values, 0).double().mul_(ONE).round_().to(torch.int64)
+        self.flag[0] += (~fits).sum()
+
+    def mean(self, total):
+        return (total.double() / (ONE * self.terms)).float()
+
+    def refuse_misfits(self):
+        if self.flag[0]:
+            raise Stop(f"iteration {self.done}: {self.flag[0]} gradients or losses are not finite "
+                       f"or not below {LIMIT:g}")
+
+    def figures(self):
+        """What the supervisor is told of an iteration."""
+        return {"loss": int(self.flag[1]) / (ONE * self.terms)}
+
+    def keep(self):
+        self.kept = copy.deepcopy(self.state())
+
+    def undo(self):
+        self.load(self.kept, self.done - 1)
+
+
+class Stage(Trained):
     """The embedding first, the head and the loss last, a block everywhere."""
 
     def __init__(self, o, stage, device="cpu"):
-        self.first, self.last, self.device = stage == 0, stage == o.stages - 1, device
-        self.shape, self.terms = (o.batch, o.context, o.width), o.pipelines * o.microbatches
+        self.first, self.last = stage == 0, stage == o.stages - 1
+        self.shape = (o.batch, o.context, o.width)
         torch.manual_seed(o.seed * 1000 + stage)
         parts = [nn.Embedding(256, o.width)] if self.first else []
         parts += [Block(o.width)] + ([nn.Linear(o.width, 256)] if self.last else [])
@@ -75,10 +110,7 @@ class Stage:
         self.parameters = list(self.module.parameters())
         self.sizes = [p.numel() for p in self.parameters]
         self.optimizer = torch.optim.AdamW(self.parameters)
-        self.gradient = torch.zeros(sum(self.sizes), dtype=torch.int64, device=device)
-        self.flag = torch.zeros(2, dtype=torch.int64, device=device)  # values out of range, losses
-        self.done = 0  # steps taken; None: the state is still to come
-        self.kept = None  # the state before the last step
+        self.begin(sum(self.sizes), o.pipelines * o.microbatches, device)
 
     def message(self):
         return torch.empty(self.shape, device=self.device)
@@ -115,24 +147,16 @@ class Stage:
         if self.last:
             self.add(self.flag[1:], loss)
 
-    def add(self, total, values):
-        fits = values.abs() < LIMIT  # a NaN does not
-        total += torch.where(fits, values, 0).double().mul_(ONE).round_().to(torch.int64)
-        self.flag[0] += (~fits).sum()
-
     def step(self):
-        if self.flag[0]:
-            raise Stop(f"iteration {self.done}: {self.flag[0]} gradients or losses are not finite "
-                       f"or not below {LIMIT:g}")
-        mean = (self.gradient.double() / (ONE * self.terms)).float().split(self.sizes)
-        for p, part in zip(self.parameters, mean):
+        self.refuse_misfits()
+        for p, part in zip(self.parameters, self.mean(self.gradient).split(self.sizes)):
             p.grad = part.view_as(p)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.done += 1
 
-    def loss(self):
-        return int(self.flag[1]) / (ONE * self.terms)
+    def figures(self):
+        return super().figures() if self.last else {}
 
     def state(self):
         return {"module": self.module.state_dict(), "optimizer": self.optimizer.state_dict()}
@@ -141,12 +165,6 @@ class Stage:
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.done, self.kept = done, None
-
-    def keep(self):
-        self.kept = copy.deepcopy(self.state())
-
-    def undo(self):
-        self.load(self.kept, self.done - 1)
 
     def as_bytes(self):
         torch.save(self.state(), file := io.BytesIO())
@@ -172,5 +190,5 @@ def train_alone(o):
                 stage.collect(loss.detach())
         for stage in stages:
             stage.step()
-        losses.append(stages[-1].loss())
+        losses.append(stages[-1].figures()["loss"])
     return losses

@@ -51,10 +51,14 @@ class Supervisor:
             self.store.set(f"{epoch}/members", '{"stop": true}')
             for process in self.live.values():
                 process.join(1)
-            return [float.fromhex(self.store.get(f"loss/{k}").decode()) for k in range(start)]
+            return self.figures("loss")
         finally:
             for process in self.live.values():
                 process.kill()
+
+    def figures(self, name):
+        return [float.fromhex(self.store.get(f"{name}/{k}").decode())
+                for k in range(self.o.iterations)]
 
     def start(self, rank, epoch):
         self.live[rank] = context.Process(
@@ -108,7 +112,8 @@ class Supervisor:
 
     def members_of(self, start, hellos, limit):
         ranks = sorted(hellos)
-        plan_of(self.o, ranks)
+        if not self.o.experts:
+            plan_of(self.o, ranks)
         if self.open:
             self.closing = self.open[:]
             self.marks = [max(h["noticed"] for h in hellos.values()), time.monotonic()]

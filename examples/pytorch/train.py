@@ -16,7 +16,8 @@ def main():
     try:
         import torch
         import torch.distributed as dist
-        from stages import text_of, train_alone
+        import experts
+        import stages
         from random_kills import RandomKills, sweep
         from worker import work_under_torchrun
     except ImportError as missing:
@@ -30,11 +31,19 @@ def main():
     if o.backend == "nccl" and not torch.cuda.is_available():
         raise Stop("--backend nccl: there is no GPU")
     torch.set_num_threads(1)
-    text_of(o)
-    expected = train_alone(o) if o.check or o.sweep else None
+    stages.text_of(o)
+    if o.experts:
+        experts.placed(o, [[0] * o.experts] * o.layers, [o.slots] * o.ranks)
+    alone = experts.train_alone if o.experts else stages.train_alone
+    expected = alone(o) if o.check or o.sweep else None
     if o.sweep:
         return sweep(o, expected)
-    losses = work_under_torchrun(o) if launched else RandomKills(o, o.seed).run()
+    supervisor = None if launched else RandomKills(o, o.seed)
+    losses = supervisor.run() if supervisor else work_under_torchrun(o)
+    if o.experts and supervisor:
+        print("tokens of the fullest rank over the mean {:.3f}, dropped {:.0f}, in an iteration"
+              .format(*(sum(supervisor.figures(name)) / o.iterations
+                        for name in ("fullest", "dropped"))))
     if losses:
         print(f"loss {losses[0]:.6f} in the first iteration, {losses[-1]:.6f} in the last")
     if not losses or expected is None:

@@ -9,11 +9,12 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
-from shunt_planner import lower, plan_pipeline
+from shunt_planner import InvalidProblem, lower, plan_pipeline
 from torch.distributed import distributed_c10d as c10d
 
 from options import Stop
 from run_program import STATE, Transport, run
+from experts import ExpertRank
 from stages import Stage, batch_of, text_of
 
 
@@ -28,17 +29,22 @@ def plan_of(o, live):
 
 
 def stage_of(o, rank):
+    if o.experts:
+        return ExpertRank(o, rank)
     if o.backend == "nccl":
         torch.cuda.set_device(rank % torch.cuda.device_count())
     return Stage(o, rank % o.stages, "cuda" if o.backend == "nccl" else "cpu")
 
 
-def train(o, rank, stage, program, transport, iterations, before, after):
-    instructions, text = program.instructions(rank), text_of(o)
-    for k in iterations:
-        run(instructions, program.groups, stage, transport,
-            lambda p, m: batch_of(o, text, k, p, m), lambda index: before(k, index))
-        after(k)
+def iteration_of(o, rank, live, stage, transport):
+    """Plans on these ranks. Returns a function that runs an iteration, with what is to be called
+    before each instruction."""
+    if o.experts:
+        return stage.plan(live, transport)
+    program, text = plan_of(o, live), text_of(o)
+    instructions = program.instructions(rank)
+    return lambda k, before: run(instructions, program.groups, stage, transport,
+                                 lambda p, m: batch_of(o, text, k, p, m), before)
 
 
 class Worker:
@@ -96,26 +102,25 @@ class Worker:
         if self.store.get(f"{self.epoch}/whole") != b"1":
             raise RuntimeError("a worker is missing in the new group")
         transport = Transport(live, self.rank, o.timeout)
+        if o.experts:
+            stage.recover(live, start, transport)
         self.share_state(transport, members["joining"], start)
         stamps = [time.monotonic()]
-        program = plan_of(o, live)
+        iterate = iteration_of(o, self.rank, live, stage, transport)
         stamps.append(time.monotonic())
-        place = len(program.instructions(self.rank)) // 2 if o.kill_at < 0 else o.kill_at
 
-        def before(k, index):
-            if (k, index) == (self.last, place):
+        def before(index, size):
+            if k == self.last and index == (size // 2 if o.kill_at < 0 else o.kill_at):
                 self.store.set(f"killed/{self.rank}.{self.life}", str(time.monotonic()))
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        def after(k):
-            if stage.last:
-                self.store.set(f"loss/{k}", stage.loss().hex())
+        for k in range(start, members["pause"]):
+            iterate(k, before)
+            for name, value in stage.figures().items():
+                self.store.set(f"{name}/{k}", float(value).hex())
             if k == start:
                 self.store.set(f"{self.epoch}/report/{self.rank}",
                                json.dumps([*stamps, time.monotonic()]))
-
-        train(o, self.rank, stage, program, transport, range(start, members["pause"]), before,
-              after)
 
     def share_state(self, transport, joining, start):
         """Who joins gets parameters and optimizer state from a peer of its stage."""
@@ -137,7 +142,7 @@ def work(*arguments):
     torch.set_num_threads(1)
     try:
         Worker(*arguments)()
-    except (Stop, RuntimeError) as error:
+    except (Stop, InvalidProblem, RuntimeError) as error:
         print(f"rank {arguments[1]}: {str(error).splitlines()[0]}", file=sys.stderr)
         sys.exit(2)
 
@@ -149,7 +154,10 @@ def work_under_torchrun(o):
         raise Stop(f"{world} processes for {o.ranks} workers")
     dist.init_process_group(o.backend, timeout=timedelta(seconds=o.timeout))
     stage = stage_of(o, rank)
-    train(o, rank, stage, plan_of(o, range(world)), Transport(range(world), rank, o.timeout),
-          range(o.iterations), lambda k, index: None, lambda k: losses.append(stage.loss()))
+    live = list(range(world))
+    iterate = iteration_of(o, rank, live, stage, Transport(live, rank, o.timeout))
+    for k in range(o.iterations):
+        iterate(k, lambda index, size: None)
+        losses.append(stage.figures().get("loss"))
     dist.destroy_process_group()
     return losses if rank == world - 1 else []

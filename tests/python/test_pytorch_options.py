@@ -39,6 +39,14 @@ class Options(unittest.TestCase):
                 ("--pipelines 1 --kill 0:0@1", "leaves stage 0 without a worker"),
                 ("--stages 0", "--stages: must be at least 1, is 0"),
                 ("--timeout 0", "--timeout: must be at least 1, is 0"),
+                ("--experts 4", "--experts with this --stages: takes --stages 1"),
+                ("--stages 1 --experts 4 --join 0:0@2 --kill 0:0@1", "--join: no worker can join"),
+                ("--stages 1 --experts 5", "--slots: needs a slot for each expert"),
+                ("--stages 1 --experts 4 --copies 3", "--copies: there are 2 ranks"),
+                ("--stages 1 --experts 4 --backend nccl", "--backend: runs over gloo"),
+                ("--stages 1 --experts 4 --batch 80", "has 10240 tokens, at most 8192"),
+                ("--stages 1 --experts 4 --capacity 9 --check", "--check: what drops depends"),
+                ("--experts -1", "--experts: must be at least 0, is -1"),
                 ("--kill-at -2", "--kill-at: must be at least -1, is -2")):
             with self.subTest(arguments), self.assertRaises(Stop) as stop:
                 options_of(arguments.split())
