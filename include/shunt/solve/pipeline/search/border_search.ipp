@@ -154,7 +154,7 @@ SHUNT_INLINE cut_value border_search::value_of(stage_borders const& borders) {
 SHUNT_INLINE stage_borders border_search::even() const {
   auto const layers = static_cast<std::int32_t>(job_.layers.size());
   stage_borders borders{0};
-  for (layer_range const& stage : even_cut(layers, stages_)) borders.push_back(stage.end);
+  for (layer_range const& stage : shunt::even_cut(layers, stages_)) borders.push_back(stage.end);
   return borders;
 }
 
