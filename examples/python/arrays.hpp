@@ -141,6 +141,13 @@ inline void read_old_map(rows<std::int64_t> const& old_map, std::vector<bool> co
 inline py::array_t<std::int64_t> array_of(std::vector<py::ssize_t> const& shape) {
   return py::array_t<std::int64_t>(shape);
 }
+/// A copy of `values`. An array that is made with them would be wrong under NumPy 2, as above.
+template <class Number>
+py::array_t<Number> array_of(std::vector<py::ssize_t> const& shape, Number const* values) {
+  py::array_t<Number> copy(shape);
+  std::copy_n(values, copy.size(), copy.mutable_data());
+  return copy;
+}
 
 /// rebalance_experts: phy2log, log2phy, logcnt, moves, bound, imbalance.
 inline py::tuple rebalance(py::array const& weight, std::int64_t replicas, std::int64_t groups,
@@ -239,9 +246,7 @@ inline py::tuple rebalance(py::array const& weight, std::int64_t replicas, std::
       ++counts[cell];
     }
   if (!moves.empty()) std::memcpy(moved.mutable_data(), moves.data(), moves.size() * sizeof(move));
-  auto const numbers = [](std::vector<double> const& v) {
-    return py::array_t<double>(static_cast<py::ssize_t>(v.size()), v.data());
-  };
+  auto const numbers = [&](std::vector<double> const& v) { return array_of({layers}, v.data()); };
   return py::make_tuple(phy2log, log2phy, logcnt, moved, numbers(bound), numbers(found.imbalance));
 }
 

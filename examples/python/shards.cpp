@@ -103,7 +103,7 @@ void bind_shards(py::module_& m) {
                                        plan, layer, {whole.data(), whole.data() + whole.size()},
                                        capacity.value_or(shunt::dropless))));
     auto const array = [&](std::vector<std::int64_t> const& of, std::int32_t columns) {
-      return py::array_t<std::int64_t>({split.sources, columns}, of.data());
+      return array_of({split.sources, columns}, of.data());
     };
     return py::make_tuple(array(split.tokens, split.slots), array(split.dropped, split.experts));
   });

@@ -95,7 +95,16 @@ def tensors_in_and_out():
             raise AssertionError((field, words))
 
 
+def tests_of_the_package():
+    """With PyTorch's NumPy, which may be newer than the one that the package is built with."""
+    root = Path(__file__).parents[2]
+    path = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(root / "examples" / "python")])
+    for script in sorted((root / "tests" / "python").glob("*.py")):
+        subprocess.run([sys.executable, script], check=True, env={**os.environ, "PYTHONPATH": path})
+
+
 tensors_in_and_out()
+tests_of_the_package()
 if "enable_reconfigure" not in inspect.signature(dist.init_process_group).parameters:
     print("skipped: this PyTorch has no enable_reconfigure")
     sys.exit(77)
