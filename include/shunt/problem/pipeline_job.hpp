@@ -18,9 +18,9 @@ namespace shunt {
 /// workers of a stage hold the same parameters, so a live one can compute the micro-batches of a
 /// dead one.
 ///
-/// Costs are those of the workers that compute, whose micro-batch it may be: a slow worker, or one
-/// of another kind, has other values in the lists of `costs`. A micro-batch of length l takes l
-/// times as long. Transfers, stashes and steps are the same for all lengths.
+/// The worker that computes an operation determines its cost, also for a micro-batch of another
+/// pipeline: slow workers have other values in the lists of `costs`. A micro-batch of length l
+/// takes l times as long. Transfers, stashes and steps are the same for all lengths.
 struct pipeline_job {
   std::int32_t pipelines = 1;
   std::int32_t stages = 1;

@@ -1,15 +1,15 @@
 #pragma once
 /// SlipStream / ReCycle: training goes on around dead workers, in the bubbles of the live ones.
 ///
-/// Three parts, each with its switch: micro-batches of dead and slow workers are re-routed to live
-/// workers of their stage, in proportion to their speed, backwards are split where that helps, and
-/// stages step as soon as their own gradients are reduced. Minimises the period and stops at its
-/// lower bound, or when `effort` operations have been placed. The same plan on every platform.
-/// Infeasible where a stage has no live worker, on dead workers without re-routing, and where no
-/// live worker of a stage can stash one micro-batch; limit_reached where no order was found under
-/// the cap of ranks with several stages. See docs/pipeline-solvers.md. Throws invalid_problem where
-/// the job is broken. Complexity: O(effort log n) for n operations, at least one run. Reference:
-/// arXiv 2405.14009.
+/// Three parts, each with its switch: micro-batches of dead and slow workers go to live ones of
+/// their stage in proportion to speed, backwards are split, stages step once their own gradients
+/// are reduced. Minimises the period and stops at its lower bound, or when `effort` operations have
+/// been placed. The same plan on every platform. Infeasible where a stage has no live worker or
+/// none that can stash a micro-batch, and on dead workers without re-routing; limit_reached where
+/// no order was found under the cap of ranks with several stages. See docs/pipeline-solvers.md.
+/// Throws invalid_problem where the job is broken.
+/// Complexity: O(effort log n) for n operations, at least one run.
+/// Reference: arXiv 2405.14009.
 #include <cstdint>
 #include <optional>
 #include <string_view>
