@@ -26,7 +26,7 @@ set(rooms
   "io|SVG, Chrome trace, text grids, CSV, the CSV of PyTorch's pipelining."
   "device|What kernels compute, as function objects that any C++20 compiler takes."
   "train|The training runs of SlipStream and SwiftMoE."
-  "launch|Launchers' environments, rendezvous and worker processes."
+  "launch|Launchers' environments, rendezvous, worker processes and output files (POSIX)."
   "compose|Schedules of your own from ranges or from blocks that repeat. Needs range-v3."
   "json|Problems, plans and programs as JSON. Needs nlohmann-json."
   "gloo|Gloo as a transport, and the executor of one process per rank. Needs Gloo."

@@ -15,8 +15,8 @@
 
 #include "options.hpp"
 #include "outcome.hpp"
-#include "output_file.hpp"
 #include "policy_training.hpp"
+#include "shunt/launch/output_file.hpp"
 #include "shunt/shunt.hpp"
 #include "text.hpp"
 #include "training.hpp"
@@ -64,7 +64,7 @@ inline shunt::heat_map loads_of(training_setup const& s, policy_run const& run,
 
 /// Into a folder: loss.svg, drops.svg, experts_<policy>_layer<l>.svg, iterations.csv.
 /// Throws invalid_problem where they can't be written.
-inline void write_files(output_folder const& folder, training_setup const& s,
+inline void write_files(shunt::output_folder const& folder, training_setup const& s,
                         std::vector<policy_run> const& runs) {
   shunt::line_chart loss{.title =
                              "Loss, mean of " + std::to_string(smoothing_window) + " iterations",
@@ -262,7 +262,8 @@ class output_files {
   }
   void write(training_setup const& setup, std::vector<policy_run> const& runs) const {
     if (trace_)
-      trace_->write(rendered([&](std::ostream& out) { write_trace(out, setup, runs.front()); }));
+      trace_->write(
+          shunt::rendered([&](std::ostream& out) { write_trace(out, setup, runs.front()); }));
     if (folder_) write_files(*folder_, setup, runs);
   }
   /// Another file of the folder of --out, where there is one.
@@ -271,8 +272,8 @@ class output_files {
   }
 
  private:
-  std::optional<output_file> trace_{};
-  std::optional<output_folder> folder_{};
+  std::optional<shunt::output_file> trace_{};
+  std::optional<shunt::output_folder> folder_{};
 };
 
 /// All there is to say at the end, and to write; the exit status. `disturbed`: runs are to be

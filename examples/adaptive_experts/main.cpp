@@ -16,9 +16,9 @@
 #include "comparison.hpp"
 #include "engines.hpp"
 #include "options.hpp"
-#include "output_file.hpp"
 #include "policy_training.hpp"
 #include "shunt/execute/thread_executor.hpp"
+#include "shunt/launch/output_file.hpp"
 #include "systems.hpp"
 #include "text.hpp"
 
@@ -83,7 +83,7 @@ int compare_systems(options const& o) {
   files.write(o.setup, first);
   files.write("systems.json", table.json().dump(2) + "\n");
   files.write("loss_over_time.svg",
-              rendered([&](std::ostream& out) { write_svg(out, table.loss_over_time()); }));
+              shunt::rendered([&](std::ostream& out) { write_svg(out, table.loss_over_time()); }));
   return 0;
 }
 

@@ -3,9 +3,12 @@
 #include <limits>
 
 #include "policy_training.hpp"
-#include "report.hpp"
+#include "shunt/io/text_table.hpp"
 
 namespace example {
+
+using shunt::fixed;
+using shunt::text_table;
 
 std::string text_of(spread const& s, int digits) {
   if (s.count == 0) return "-";

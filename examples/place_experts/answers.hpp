@@ -15,7 +15,6 @@
 #include <vector>
 
 #include "cli.hpp"
-#include "report.hpp"
 #include "shunt/json.hpp"
 #include "shunt/shunt.hpp"
 #include "solvers.hpp"
@@ -148,7 +147,7 @@ inline void write_budgeted(std::ostream& out, bool as_json, shunt::expert_layers
     }
     all["layers"].push_back({{"slots_per_rank", one.slots_per_rank},
                              {"replicas", shunt::replica_counts(plan, 0).items()},
-                             {"slots", numbers_of(plan.layer(0))},
+                             {"slots", shunt::numbers_of(plan.layer(0))},
                              {"max_over_mean", balance},
                              {"fullest_rank_tokens", tokens}});
   }
@@ -158,7 +157,7 @@ inline void write_budgeted(std::ostream& out, bool as_json, shunt::expert_layers
   all["tokens_at_best"] = answer.slots.lower_bound;
   all["tokens_evenly_dealt"] = answer.evenly < 0 ? nullptr : nlohmann::ordered_json(answer.evenly);
   all["reason"] = answer.slots.reason;
-  print_json(out, all);
+  shunt::print_json(out, all);
 }
 
 /// Returns which ranks live: all but those of `dead`, "2,5". Throws invalid_problem, which names
@@ -203,7 +202,7 @@ inline void add_moves(nlohmann::ordered_json& answer, shunt::expert_layers const
                       std::vector<std::int32_t> const& all_slots, std::optional<double> balance) {
   auto const all = on_all(plan, all_slots);
   for (shunt::layer_id l : shunt::ids<shunt::layer_id>(layers.layers)) {
-    answer["layers"][l.index()]["slots"] = numbers_of(all.layer(l));
+    answer["layers"][l.index()]["slots"] = shunt::numbers_of(all.layer(l));
   }
   if (layers.previous.empty()) return;
   std::vector<std::int64_t> number;  // of each slot of the plan among those of all ranks
@@ -221,7 +220,7 @@ inline void add_moves(nlohmann::ordered_json& answer, shunt::expert_layers const
       layer["moves_for_balance"] =
           reached ? nlohmann::ordered_json(front.back().moves) : nlohmann::ordered_json(nullptr);
     }
-    layer["lost"] = numbers_of(shunt::lost_experts(layers, l));
+    layer["lost"] = shunt::numbers_of(shunt::lost_experts(layers, l));
     auto list = nlohmann::ordered_json::array();
     for (; next != moves.end() && next->layer == l; ++next) {
       if (next->sender == next->receiver) continue;  // a copy within a rank

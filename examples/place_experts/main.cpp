@@ -16,7 +16,6 @@
 #include "cli.hpp"
 #include "moe_system.hpp"
 #include "replay_table.hpp"
-#include "report.hpp"
 #include "shunt/json.hpp"
 #include "shunt/shunt.hpp"
 #include "solvers.hpp"
@@ -153,7 +152,7 @@ void write_json(shunt::expert_layers const& layers, placed const& answer, std::s
     for (shunt::layer_id l : shunt::ids<shunt::layer_id>(layers.layers)) {
       out["layers"].push_back(
           {{"replicas", shunt::replica_counts(answer.plan, l).items()},
-           {"slots", numbers_of(answer.plan.layer(l))},
+           {"slots", shunt::numbers_of(answer.plan.layer(l))},
            {"max_over_mean", shunt::max_over_mean(layers.loads_of(l), answer.plan, l)},
            {"lower_bound", shunt::max_over_mean_bound(layers, l)}});
       if (!layers.previous.empty())
@@ -175,7 +174,7 @@ void write_json(shunt::expert_layers const& layers, placed const& answer, std::s
               asked ? std::optional(balance_of(o)) : std::nullopt);
   }
   out["reason"] = answer.reason;
-  print_json(std::cout, out);
+  shunt::print_json(std::cout, out);
 }
 
 void write_text(shunt::expert_layers const& layers, placed const& answer, std::string const& solver,
@@ -259,7 +258,7 @@ int place(options const& o) {
   if (auto const system = start_format_of(format))
     shunt::write_start_placement(std::cout, *system, answer.plan, numbers);
   auto const map = physical_map_of(on_all(answer.plan, shunt::deal_slots(o.slots, o.ranks)));
-  if (format == "eplb") print_json(std::cout, nlohmann::json(map));
+  if (format == "eplb") shunt::print_json(std::cout, nlohmann::json(map));
   if (format == "csv")
     shunt::write_csv(std::cout,
                      {.columns = static_cast<std::size_t>(map.slots),

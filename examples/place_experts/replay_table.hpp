@@ -10,13 +10,14 @@
 #include <vector>
 
 #include "moe_system.hpp"
-#include "report.hpp"
+#include "shunt/json/print.hpp"
 #include "shunt/shunt.hpp"
 #include "solvers.hpp"
 
 namespace place_experts {
 
 using namespace example;
+using shunt::fixed;
 
 /// A policy over a series.
 struct policy_row {
@@ -106,7 +107,7 @@ inline void write_text(std::ostream& out, std::vector<policy_row> const& rows,
                                : "placed anew every " + std::to_string(options.every) + " windows")
       << ", expecting the " << predict.name << " loads; "
       << std::min(options.first, options.history) << " earlier windows known\n\n";
-  text_table table(20, 9);
+  shunt::text_table table(20, 9);
   std::vector<std::string> head{"policy", "fitted", "next",       "worst",
                                 "exact",  "moves",  "slot drops", "rank drops"};
   if (grouped) head.emplace_back("spilled");
@@ -160,7 +161,7 @@ inline void write_text(std::ostream& out, std::vector<policy_row> const& rows,
   }
   out << "\ntraffic of a layer and step, by the formulas of SYMI: gradients and weights, and what "
          "re-placement adds\n";
-  text_table phases(20, 9);
+  shunt::text_table phases(20, 9);
   phases.row({"policy", "state", "phases MB", "moved MB", "phases ms", "moved ms", "all ms"});
   auto const traffic_row = [&](std::string const& policy, std::string_view state,
                                shunt::replacement_traffic const& t) {
@@ -219,7 +220,7 @@ inline void write_json(std::ostream& out, std::vector<policy_row> const& rows,
   auto errors = json::object();
   for (auto const& p : predictors) errors[std::string(p.name)] = p.error(series);
   all["prediction_errors"] = errors;
-  print_json(out, all);
+  shunt::print_json(out, all);
 }
 
 inline void write_csv(std::ostream& out, std::vector<policy_row> const& rows) {

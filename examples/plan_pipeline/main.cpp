@@ -15,9 +15,9 @@
 #include <vector>
 
 #include "cli.hpp"
-#include "output_file.hpp"
 #include "policies.hpp"
-#include "report.hpp"
+#include "shunt/json/print.hpp"
+#include "shunt/launch/output_file.hpp"
 #include "shunt/shunt.hpp"
 #include "solvers.hpp"
 #include "unlike.hpp"
@@ -97,11 +97,11 @@ shunt::stash_cap parse_memory(std::string const& text) {
 void write_files(shunt::pipeline_job const& job, planned const& answer,
                  shunt::timetable const& table, std::string const& plain,
                  std::string const& with_comms, shunt::pytorch_release release) {
-  std::vector<std::pair<output_file, std::string>> files;
+  std::vector<std::pair<shunt::output_file, std::string>> files;
   auto const add = [&](std::string const& option, std::string const& path, auto const& write) {
     if (path.empty()) return;
     try {
-      files.emplace_back(output_file(option, path), rendered(write));
+      files.emplace_back(shunt::output_file(option, path), shunt::rendered(write));
     } catch (shunt::invalid_problem const& refused) {
       if (refused.field() == option) throw;
       throw shunt::invalid_problem(option, refused.what());
@@ -179,22 +179,24 @@ json shown(bamboo_plan const& bamboo) {
           op, op.kind == shunt::op_kind::forward ? forward : std::string(1, letter(op.kind))));
     return all;
   };
-  out["takeover"] = {
-      {"lost", shown(takeover.lost)},           {"shadow", shown(takeover.shadow)},
-      {"failed_at", bamboo.failed_at},          {"reused", list(takeover.reused, "R")},
-      {"resumed", list(takeover.resumed, "F")}, {"survivors", numbers_of(takeover.survivors)}};
+  out["takeover"] = {{"lost", shown(takeover.lost)},
+                     {"shadow", shown(takeover.shadow)},
+                     {"failed_at", bamboo.failed_at},
+                     {"reused", list(takeover.reused, "R")},
+                     {"resumed", list(takeover.resumed, "F")},
+                     {"survivors", shunt::numbers_of(takeover.survivors)}};
   return out;
 }
 
 void add_policy(json& out, result const& r) {
   out["policy"] = r.policy;
   if (!r.answer.has_plan()) return;
-  out["members"] = numbers_of(r.after.members);
-  out["waiting"] = numbers_of(r.after.waiting);
+  out["members"] = shunt::numbers_of(r.after.members);
+  out["waiting"] = shunt::numbers_of(r.after.waiting);
   out["copies"] = json::array();
   for (auto const& c : r.after.copies)
     out["copies"].push_back(
-        {{"stage", c.layer.value()}, {"from", c.from.value()}, {"to", numbers_of(c.to)}});
+        {{"stage", c.layer.value()}, {"from", c.from.value()}, {"to", shunt::numbers_of(c.to)}});
 }
 
 void write_json(result const& r) {
@@ -249,7 +251,7 @@ void write_json(result const& r) {
       out["workers"].push_back(std::move(shown));
     }
   }
-  print_json(std::cout, out);
+  shunt::print_json(std::cout, out);
 }
 
 /// Who goes on as what, in a line.

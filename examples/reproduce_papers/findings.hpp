@@ -20,14 +20,16 @@
 
 #include "../adaptive_experts/systems.hpp"
 #include "published.hpp"
-#include "report.hpp"
 #include "shunt/io.hpp"
+#include "shunt/json/print.hpp"
 #include "shunt/measure.hpp"
 #include "tables.hpp"
 
 namespace reproduce_papers {
 
 using namespace example;
+using shunt::fixed;
+using shunt::text_table;
 
 /// How the systems are trained; the defaults are those of docs/moe-systems.md.
 struct moe_evaluation {
@@ -386,7 +388,7 @@ inline void write_json(std::ostream& out, findings const& found,
                                {"claims", claims},
                                {"needed", one.needed}});
   if (experts) all["experts"] = json_of(*experts);
-  print_json(out, all);
+  shunt::print_json(out, all);
 }
 
 /// The mean of a run over a window around each of many points in time: hours and rates.

@@ -17,9 +17,9 @@
 #include "engines.hpp"
 #include "language_training.hpp"
 #include "options.hpp"
-#include "output_file.hpp"
 #include "pictures.hpp"
 #include "runs.hpp"
+#include "shunt/launch/output_file.hpp"
 #include "shunt/shunt.hpp"
 #include "shunt/train.hpp"
 #include "text.hpp"
@@ -30,7 +30,7 @@ using namespace example;
 
 int train(options const& o) {
   auto const bytes = load_text(o.text);
-  auto const out = optional_folder("out", o.out);
+  auto const out = shunt::optional_folder("out", o.out);
   language_work work(o.training, bytes);
   return with_run(o, work, {}, [&](auto& run, auto const& failures) {
     auto const on = [&](auto const& executor) { return run_in_process(run, o, executor); };
@@ -211,7 +211,7 @@ int program(int argc, char** argv) {
     if (!o.compare_schedules) return train(o);
     refuse_if(t.unit.count() == 0, "op-ms", "must be above 0 to compare schedules, 10 for example");
     auto const bytes = load_text(o.text);
-    auto const out = optional_folder("out", o.out);
+    auto const out = shunt::optional_folder("out", o.out);
     auto const variants = compare_schedules(o, bytes);
     if (out) write_files(*out, o, variants);
     return print(std::cout, variants, t.unit) ? 0 : 1;

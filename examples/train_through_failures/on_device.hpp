@@ -12,9 +12,9 @@
 #include "comparison.hpp"
 #include "language_training.hpp"
 #include "options.hpp"
-#include "output_file.hpp"
 #include "pictures.hpp"
 #include "runs.hpp"
+#include "shunt/launch/output_file.hpp"
 #include "shunt/shunt.hpp"
 #include "shunt/train.hpp"
 #include "stream_model.hpp"
@@ -39,7 +39,7 @@ template <training_device Device>
 int train_on_device(options const& o, Device& device, std::ostream& out) {
   using work = stream_language_work<Device>;
   auto const bytes = load_text(o.text);
-  auto const files = optional_folder("out", o.out);
+  auto const files = shunt::optional_folder("out", o.out);
 
   using system = typename Device::system;
   work alone(o.training, bytes,

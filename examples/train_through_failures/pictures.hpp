@@ -18,9 +18,9 @@
 #include "comparison.hpp"
 #include "language_training.hpp"
 #include "options.hpp"
-#include "output_file.hpp"
-#include "report.hpp"
 #include "runs.hpp"
+#include "shunt/json/print.hpp"
+#include "shunt/launch/output_file.hpp"
 #include "shunt/shunt.hpp"
 #include "shunt/train.hpp"
 
@@ -158,7 +158,7 @@ inline nlohmann::ordered_json json_of(shunt::pipeline_job const& job,
 }
 
 /// Adds what the changes of a run cost to its page and its summary.
-inline void write_changes(report& page, nlohmann::ordered_json& summary,
+inline void write_changes(shunt::html_page& page, nlohmann::ordered_json& summary,
                           shunt::pipeline_job const& job,
                           std::vector<shunt::rearrangement> const& changes) {
   summary["changes"] = json_of(job, changes);
@@ -201,8 +201,9 @@ inline std::string drawn(shunt::gantt const& chart, std::string const& title) {
 }
 
 /// A chart in a file of its own and on the page.
-inline void show(output_folder const& folder, report& page, std::string const& file,
-                 shunt::gantt const& chart, std::string const& title, std::string const& caption) {
+inline void show(shunt::output_folder const& folder, shunt::html_page& page,
+                 std::string const& file, shunt::gantt const& chart, std::string const& title,
+                 std::string const& caption) {
   auto const svg = drawn(chart, title);
   folder.text(file + ".svg", svg);
   page.figure(svg, caption);
@@ -211,8 +212,8 @@ inline void show(output_folder const& folder, report& page, std::string const& f
 /// Shows the last steady iterations of every session that had some, and the one in which a worker
 /// was lost.
 template <class Run>
-void show_sessions(output_folder const& folder, report& page, options const& o, Run& run,
-                   shunt::recovery_report const& report) {
+void show_sessions(shunt::output_folder const& folder, shunt::html_page& page, options const& o,
+                   Run& run, shunt::recovery_report const& report) {
   for (std::size_t n = 0; n < report.sessions.size(); ++n) {
     auto const& s = report.sessions[n];
     auto const& plan = run.plan_without(s.dead);
@@ -247,7 +248,7 @@ void show_sessions(output_folder const& folder, report& page, options const& o, 
 
 /// The files of a training run; `undisturbed` are the losses without failures.
 template <class Run>
-void write_files(output_folder const& folder, options const& o, Run& run,
+void write_files(shunt::output_folder const& folder, options const& o, Run& run,
                  shunt::recovery_report const& result, std::vector<double> const& undisturbed) {
   auto const& job = o.training.job;
   double const unit_ms = std::chrono::duration<double, std::milli>(o.training.unit).count();
@@ -284,7 +285,7 @@ void write_files(output_folder const& folder, options const& o, Run& run,
   bool same = run.iterations().size() == undisturbed.size();
   for (auto const& i : run.iterations())
     same = same && i.loss == undisturbed[static_cast<std::size_t>(i.iteration)];
-  report page("Training through failures");
+  shunt::html_page page("Training through failures");
   nlohmann::ordered_json const counts = job.microbatches.values();
   nlohmann::ordered_json summary{{"pipelines", job.pipelines},
                                  {"stages", job.stages},
@@ -346,14 +347,14 @@ void write_files(output_folder const& folder, options const& o, Run& run,
     write_changes(page, summary, job, run.changes());
   else
     show_sessions(folder, page.section("Schedules"), o, run, result);
-  folder.file("train.json", [&](std::ostream& out) { print_json(out, summary); });
+  folder.file("train.json", [&](std::ostream& out) { shunt::print_json(out, summary); });
   folder.file("train.html", [&](std::ostream& out) { out << page; });
 }
 
 /// The files of a comparison of schedules.
-inline void write_files(output_folder const& folder, options const& o,
+inline void write_files(shunt::output_folder const& folder, options const& o,
                         std::vector<measured_variant> const& all) {
-  report page("Planned and measured periods");
+  shunt::html_page page("Planned and measured periods");
   nlohmann::ordered_json summary{
       {"unit_ms", std::chrono::duration<double, std::milli>(o.training.unit).count()}};
   summary["variants"] = nlohmann::ordered_json::array();
@@ -380,7 +381,7 @@ inline void write_files(output_folder const& folder, options const& o,
     show(folder, page, "measured_variant_" + number, gantt_of(v.plan.job, v.last),
          "measured: " + v.name, "Measured");
   }
-  folder.file("variants.json", [&](std::ostream& out) { print_json(out, summary); });
+  folder.file("variants.json", [&](std::ostream& out) { shunt::print_json(out, summary); });
   folder.file("variants.html", [&](std::ostream& out) { out << page; });
 }
 

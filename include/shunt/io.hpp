@@ -8,6 +8,7 @@
 #include "shunt/io/failure_csv.hpp"
 #include "shunt/io/gantt.hpp"
 #include "shunt/io/heat_map.hpp"
+#include "shunt/io/html_page.hpp"
 #include "shunt/io/layer_csv.hpp"
 #include "shunt/io/layer_layout.hpp"
 #include "shunt/io/load_series_csv.hpp"
@@ -18,3 +19,4 @@
 #include "shunt/io/svg.hpp"
 #include "shunt/io/template_layer_csv.hpp"
 #include "shunt/io/text_grid.hpp"
+#include "shunt/io/text_table.hpp"

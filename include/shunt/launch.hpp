@@ -3,6 +3,7 @@
 #include "shunt/launch/environment.hpp"
 #include "shunt/launch/interrupt_guard.hpp"
 #include "shunt/launch/launched_rendezvous.hpp"
+#include "shunt/launch/output_file.hpp"
 #include "shunt/launch/own_directory.hpp"
 #include "shunt/launch/rendezvous_client.hpp"
 #include "shunt/launch/rendezvous_server.hpp"

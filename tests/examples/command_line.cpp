@@ -1,18 +1,16 @@
-// What the programs share at their edges: values of options, the one line of an error, the report's
-// page.
+// What the programs share at their edges: values of options, and the one line of an error.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <exception>
-#include <nlohmann/json.hpp>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "cli.hpp"
-#include "report.hpp"
+#include "moe_system.hpp"
+#include "shunt/core/error.hpp"
 
 namespace example::tests::command_line_test {
 namespace {
@@ -127,33 +125,19 @@ TEST(command_line, errors_are_one_line_and_status_2) {
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "error: two lines\n");
 }
 
-TEST(command_line, json_lines_are_json) {
-  nlohmann::ordered_json const object{{"b", 1},
-                                      {"a", nlohmann::json::array({{{"x", 1}}, {{"x", 2}}})},
-                                      {"empty", nlohmann::json::array()}};
-  std::ostringstream out;
-  print_json(out, object);
-  EXPECT_EQ(nlohmann::ordered_json::parse(out.str()), object);
-  EXPECT_EQ(
-      out.str(),
-      "{\n  \"b\": 1,\n  \"a\": [\n    {\"x\":1},\n    {\"x\":2}\n  ],\n  \"empty\": []\n}\n");
-}
-
-TEST(report_page, escapes_text_and_keeps_pictures) {
-  report page("a < b");
-  page.section("R&D")
-      .prose("<script>")
-      .table({"<h>", "n"}, {{"\"q\"", "1"}, {"r", "2"}})
-      .figure("<svg></svg>", "c > d");
-  std::ostringstream out;
-  out << page;
-  auto const text = out.str();
-  for (char const* part : {"<title>a &lt; b</title>", "<h2>R&amp;D</h2>", "<p>&lt;script&gt;</p>",
-                           "<th>&lt;h&gt;</th><th>n</th>", "<td>&quot;q&quot;</td><td>1</td>",
-                           "<figure><svg></svg><figcaption>c &gt; d</figcaption></figure>"})
-    EXPECT_NE(text.find(part), std::string::npos) << part;
-  for (char const* foreign : {"http://", "https://", "src=", "href=", "<script"})
-    EXPECT_EQ(text.find(foreign), std::string::npos) << foreign;
+TEST(moe_system, by_name) {
+  auto const all = parse_moe_systems("--policy", "swift_moe,deepspeed,flexmoe-50");
+  ASSERT_EQ(all.size(), 3U);
+  EXPECT_EQ(names_of(all), (std::vector<std::string>{"swift_moe", "deepspeed", "flexmoe-50"}));
+  EXPECT_EQ(named(all, "flexmoe-50").every, 50);
+  EXPECT_EQ(named(all, "flexmoe-50").solver, "flexmoe");
+  EXPECT_EQ(all[1].every, 0);
+  EXPECT_TRUE(all[1].per_source);
+  EXPECT_FALSE(all[0].per_source);
+  for (auto const* const text : {"uniform", "flexmoe", "flexmoe-", "flexmoe-0", "flexmoe-1000001",
+                                 "swift_moe,", ",deepspeed"})
+    EXPECT_THROW(static_cast<void>(parse_moe_systems("--policy", text)), shunt::invalid_problem)
+        << text;
 }
 
 }  // namespace
