@@ -24,6 +24,7 @@
 #include "shunt/train/planned_policy.hpp"
 #include "shunt/train/policy_run.hpp"
 #include "shunt/train/regroup_policy.hpp"
+#include "shunt/train/report_fields.hpp"
 #include "shunt/train/stage_table.hpp"
 #include "shunt/train/step_kernels.hpp"
 #include "shunt/train/stream_moe_model.hpp"
