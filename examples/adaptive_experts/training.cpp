@@ -51,7 +51,7 @@ void require_policy(std::string const& field, std::string_view name) {
     all += std::string(p.name) + ", ";
   }
   refuse_if(!flexmoe_interval(field, name), field,
-            quoted(name) + " is not one of " + all + "flexmoe-ITERATIONS, both");
+            quoted_text(name) + " is not one of " + all + "flexmoe-ITERATIONS, both");
 }
 
 policy policy_of(training_setup const& s, std::string_view name) {

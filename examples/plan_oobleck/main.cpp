@@ -37,7 +37,7 @@ using nlohmann::ordered_json;
 /// The number that `text` is, all of it. Throws invalid_problem, naming the place and the text.
 double parse_number(std::string const& place, std::string_view text) {
   if (auto const value = shunt::finite_number(text)) return *value;
-  throw shunt::invalid_problem(place, example::quoted(text) + " is not a number");
+  throw shunt::invalid_problem(place, quoted_text(text) + " is not a number");
 }
 
 /// "2:0.1,4:0.2": times of all-reduces on 2, 4 ... GPUs. Throws invalid_problem, naming the item.

@@ -54,7 +54,7 @@ shunt::stage_layout parse_layout(std::string layout, std::int32_t chunks, std::s
   constexpr std::array named = {"",     "linear",        "looped",     "v",
                                 "wave", "bidirectional", "stage-major"};
   if (std::find(named.begin(), named.end(), layout) == named.end()) {
-    auto const shown = example::quoted(layout);
+    auto const shown = quoted_text(layout);
     throw shunt::invalid_problem(
         "--layout",
         shown.substr(1, shown.size() - 2) +
@@ -84,7 +84,7 @@ shunt::stash_cap parse_memory(std::string const& text) {
   if (text == "1f1b") return shunt::stash_cap::one_f_one_b();
   refuse_if(text.find_first_not_of("+-0123456789,KMGT") != std::string::npos || text.empty(),
             "--memory",
-            example::quoted(text) +
+            quoted_text(text) +
                 " is none of none, 1f1b, a number such as 4, 512M or 8G, and a list of one a rank");
   auto limits = parse_sizes("--memory", text);
   if (limits.size() > 1) return shunt::stash_cap::per_rank(std::move(limits));

@@ -176,7 +176,7 @@ int program(int argc, char** argv) {
     if (timeout > 0) o.timeout = o.process.silence = std::chrono::milliseconds(timeout);
     auto const engines = {"threads", "inline", "gloo", "cuda", "cuda-graphs"};
     refuse_if(std::find(engines.begin(), engines.end(), o.engine) == engines.end(), "engine",
-              example::quoted(o.engine) + " is not threads, inline, gloo, cuda or cuda-graphs");
+              quoted_text(o.engine) + " is not threads, inline, gloo, cuda or cuda-graphs");
     refuse_if(o.process.workers != 0 && o.process.workers != t.job.ranks(), "workers",
               "is " + std::to_string(o.process.workers) + ", " + std::to_string(t.job.pipelines) +
                   " pipelines of " + std::to_string(t.job.stages) + " stages need " +

@@ -182,7 +182,7 @@ inline shunt::bamboo_rendezvous::rules rendezvous_of(std::string const& name) {
   if (name == "simulator") return rules::simulator;
   if (name == "coordinator") return rules::coordinator;
   throw shunt::invalid_problem("bamboo-rules",
-                               example::quoted(name) + " is not simulator or coordinator");
+                               quoted_text(name) + " is not simulator or coordinator");
 }
 
 /// Throws invalid_problem for another name than those of the policies.
@@ -194,7 +194,7 @@ inline shunt::any_policy policy_of(options const& o) {
   if (o.policy == shunt::bamboo_policy<>::name)
     return shunt::bamboo_policy<>{{.rendezvous = {rendezvous_of(o.bamboo_rules)}}};
   throw shunt::invalid_problem(
-      "policy", example::quoted(o.policy) + " is not slipstream, oobleck, drop, regroup or bamboo");
+      "policy", quoted_text(o.policy) + " is not slipstream, oobleck, drop, regroup or bamboo");
 }
 
 /// Throws invalid_problem, naming the first option that only re-routing has.

@@ -12,6 +12,7 @@
 #include "shunt/io/layer_csv.hpp"
 #include "shunt/io/layer_layout.hpp"
 #include "shunt/io/load_series_csv.hpp"
+#include "shunt/io/option_text.hpp"
 #include "shunt/io/pytorch_action.hpp"
 #include "shunt/io/pytorch_csv.hpp"
 #include "shunt/io/read_pytorch_csv.hpp"
