@@ -12,11 +12,12 @@
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
+#include "shunt/device/product_shape.hpp"
 #include "shunt/train/aligned_bytes.hpp"
 #include "shunt/train/stream_pipeline_model.hpp"
 #include "shunt/train/stream_pipeline_work.hpp"
+#include "shunt/train/training_device.hpp"
 #include "text.hpp"
-#include "training_device.hpp"
 
 namespace example {
 
@@ -49,7 +50,7 @@ struct pass_scratch {
 /// language_model.hpp from and into the same places of parameters, stash and gradient, all in the
 /// device's memory. A product goes to scratch and a kernel puts it where it belongs, so that an
 /// operation whose condition doesn't hold leaves no trace.
-template <training_device Device>
+template <shunt::matrix_device Device>
 struct model_pass {
   Device& device;
   typename Device::system::stream_ref on;
@@ -149,7 +150,7 @@ struct model_pass {
     device.each(on, n, f, condition);
   }
   template <class A, class B>
-  void multiply(product_shape const& shape, A const& a, B const& b) const {
+  void multiply(shunt::product_shape const& shape, A const& a, B const& b) const {
     device.multiply(on, shape, a.data(), b.data(), scratch.product);
   }
   /// batch x columns numbers; without a source of their own those of the last product.
@@ -171,7 +172,7 @@ struct model_pass {
 };
 
 /// The model and the text that it reads on a device, as the library trains it.
-template <training_device Device>
+template <shunt::matrix_device Device>
 class language_model_on_streams {
  public:
   using place = shunt::stream_place<Device>;
@@ -240,7 +241,7 @@ class language_model_on_streams {
 };
 
 /// language_work on the streams of one device. Losses differ from the host's by rounding.
-template <training_device Device>
+template <shunt::matrix_device Device>
 class stream_language_work
     : public shunt::stream_pipeline_work<Device, language_model_on_streams<Device>> {
   using base = shunt::stream_pipeline_work<Device, language_model_on_streams<Device>>;

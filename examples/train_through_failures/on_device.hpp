@@ -19,7 +19,6 @@
 #include "shunt/train.hpp"
 #include "stream_model.hpp"
 #include "text.hpp"
-#include "training_device.hpp"
 
 namespace example {
 
@@ -35,7 +34,7 @@ inline double largest_difference(std::vector<double> const& found,
 }
 
 /// The exit status.
-template <training_device Device>
+template <shunt::matrix_device Device>
 int train_on_device(options const& o, Device& device, std::ostream& out) {
   using work = stream_language_work<Device>;
   auto const bytes = load_text(o.text);

@@ -35,7 +35,7 @@ class host_device : public shunt::tests::device_on_host {
   using shunt::tests::device_on_host::device_on_host;
 
   using shunt::tests::device_on_host::multiply;
-  void multiply(stream_ref on, product_shape const& s, double const* a, double const* b,
+  void multiply(stream_ref on, shunt::product_shape const& s, double const* a, double const* b,
                 double* c) {
     streams().call(on, [=] {
       for (std::int64_t i = 0; i < s.rows; ++i)
@@ -303,9 +303,8 @@ TEST(moe_on_streams, has_the_hosts_bits_inside_an_expert) {
   host_device device(21);
   auto const stream = device.streams().make_stream();
   auto const each = [&](std::int64_t n, auto const& f) { device.each(stream, n, f, nullptr); };
-  auto const multiply = [&](product_shape const& s, double const* a, double const* b, double* c) {
-    device.multiply(stream, s, a, b, c);
-  };
+  auto const multiply = [&](shunt::product_shape const& s, double const* a, double const* b,
+                            double* c) { device.multiply(stream, s, a, b, c); };
   auto const n = room.slot_rows;
   each(expert.elements(), moe::take_parameters{weights.data(), room.parameters});
   each(n * width, moe::gather_slot{at, arrived.data(), width, room.tokens_of_slot});

@@ -6,16 +6,22 @@
 #include <utility>
 
 #include "../model.hpp"
-#include "device.hpp"
 #include "experts.hpp"
 #include "model_kernels.hpp"
 #include "shunt/core/id.hpp"
+#include "shunt/device/product_shape.hpp"
 #include "shunt/train/stream_moe_model.hpp"
 #include "shunt/train/stream_moe_work.hpp"
+#include "shunt/train/training_device.hpp"
 #include "tokens.hpp"
 #include "workspace.hpp"
 
 namespace example::moe {
+
+/// What this training asks of a device: teams, and products of floats and of doubles.
+template <class D>
+concept device =
+    shunt::matrix_device<D> && shunt::matrix_device<D, double> && shunt::team_device<D>;
 
 /// expert_language_model on the streams of a device. An operation is a row of kernels and matrix
 /// products of the same shapes on every rank. Losses differ from the host's by rounding outside of
@@ -200,8 +206,8 @@ class stream_language_model {
     return {m_, span_splitter<float const>(dense)};
   }
   template <class T>
-  void multiply(place const& on, product_shape const& shape, std::type_identity_t<T> const* a,
-                std::type_identity_t<T> const* b, T* c) const {
+  void multiply(place const& on, shunt::product_shape const& shape,
+                std::type_identity_t<T> const* a, std::type_identity_t<T> const* b, T* c) const {
     on.device.multiply(on.on, shape, a, b, c);
   }
   /// The text of a micro-batch, embedded.
