@@ -13,7 +13,8 @@ std::size_t parameter_count(training_setup const& s) {
 }
 
 expert_language_model model_of(training_setup const& s, text_bytes const& text) {
-  return {s.model, sampler(text, static_cast<std::size_t>(s.model.context) + 1, s.seed), s.seed};
+  return {s.model, text_sampler(text, static_cast<std::size_t>(s.model.context) + 1, s.seed),
+          s.seed};
 }
 
 void validate(training_setup const& s) {

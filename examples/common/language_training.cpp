@@ -1,5 +1,7 @@
 #include "language_training.hpp"
 
+#include "cli.hpp"
+
 template class shunt::pipeline_work<example::language_model_on_text>;
 
 namespace example {

@@ -78,7 +78,7 @@ class language_model_on_text {
 
  private:
   language_model model_;
-  sampler text_;
+  text_sampler text_;
   std::uint64_t seed_;
   std::vector<bad_gradient> inject_;
 };

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "cli.hpp"
 #include "language_model.hpp"
 #include "language_training.hpp"
 #include "model_kernels.hpp"
@@ -183,7 +184,7 @@ class language_model_on_streams {
       : host_(checked(t), bytes),
         model_(t.model),
         inject_(t.inject),
-        choice_(sampler(bytes, t.model.window(), t.seed).choice()),
+        choice_(text_sampler(bytes, t.model.window(), t.seed).choice()),
         text_(std::make_shared<memory>(device.memory(bytes.size()))),
         bad_(std::make_shared<memory>(device.memory(t.inject.size() * sizeof(bad_gradient)))) {
     refuse_if(t.unit.count() != 0, "op-ms", "operations on streams take what they take");
@@ -236,7 +237,7 @@ class language_model_on_streams {
   language_model_on_text host_;
   language_model model_;
   std::vector<bad_gradient> inject_;
-  window_choice choice_;
+  shunt::window_choice choice_;
   std::shared_ptr<memory> text_, bad_;
 };
 

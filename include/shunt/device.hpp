@@ -8,3 +8,4 @@
 #include "shunt/device/swift_moe_layers.hpp"
 #include "shunt/device/team.hpp"
 #include "shunt/device/weight_packing.hpp"
+#include "shunt/device/window_choice.hpp"

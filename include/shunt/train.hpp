@@ -31,5 +31,6 @@
 #include "shunt/train/stream_moe_work.hpp"
 #include "shunt/train/stream_pipeline_model.hpp"
 #include "shunt/train/stream_pipeline_work.hpp"
+#include "shunt/train/text_sampler.hpp"
 #include "shunt/train/training_device.hpp"
 #include "shunt/train/training_policy.hpp"

@@ -92,7 +92,7 @@ struct plain_model {
 
   double loss(auto const& drops) const {
     auto const& m = s.model;
-    sampler const from(words(), static_cast<std::size_t>(m.context) + 1, s.seed);
+    text_sampler const from(words(), static_cast<std::size_t>(m.context) + 1, s.seed);
     auto const width = static_cast<std::size_t>(m.expert.width),
                inner = static_cast<std::size_t>(m.expert.hidden);
     auto const inputs = static_cast<std::size_t>(m.context * m.embedding);
