@@ -82,14 +82,13 @@ double pooled_share(training_setup const& s, system_run const& run) {
 
 system_figures figures_of(training_setup const& s, system_run const& run, double target,
                           shunt::moe_time_model const& model, double tokens) {
-  auto const as_run = run.as_policy_run();
-  system_figures f{.dropped = dropped_share(s, as_run, 0),
-                   .last_loss = smoothed_losses(as_run).back(),
-                   .iterations = iterations_to(as_run, target)};
+  auto const losses = shunt::smoothed_losses(run.records);
+  system_figures f{.dropped = shunt::dropped_share(s, run.records, 0),
+                   .last_loss = losses.back(),
+                   .iterations = shunt::iterations_to(run.records, target)};
   f.pooled = run.system == "deepspeed" ? pooled_share(s, run) : f.dropped;
   auto const until = f.iterations.value_or(run.records.size());
   double minutes = 0;
-  auto const losses = smoothed_losses(as_run);
   for (std::size_t t = 0; t < run.records.size(); ++t) {
     for (std::size_t l = 0; l < static_cast<std::size_t>(s.model.layers); ++l) {
       auto const work = layer_work(s, run.records[t], run.system, l, tokens);
@@ -108,7 +107,7 @@ system_figures figures_of(training_setup const& s, system_run const& run, double
 }
 
 double reached(system_run const& run) {
-  auto const losses = smoothed_losses(run.as_policy_run());
+  auto const losses = shunt::smoothed_losses(run.records);
   return *std::min_element(losses.begin(), losses.end());
 }
 
@@ -134,7 +133,7 @@ void system_table::print(std::ostream& out) const {
   auto const& of = model_.sizes;
   out << "\nsystems over " << seeds_.size() << (seeds_.size() == 1 ? " seed" : " seeds")
       << " (from " << seeds_.front() << "), target loss " << shunt::decimal(target_, 4)
-      << " (mean of " << smoothing_window << ")"
+      << " (mean of " << shunt::smoothing_window << ")"
       << (given_ ? "" : ", which the slowest run reaches")
       << "; median (least to most) over seeds\n"
       << "time model: W " << shunt::decimal(of.weight_bytes, 0) << " bytes, O "
@@ -188,7 +187,7 @@ nlohmann::ordered_json system_table::json() const {
   nlohmann::ordered_json all{
       {"seeds", seeds_},
       {"target_loss", target_},
-      {"smoothed_over", smoothing_window},
+      {"smoothed_over", shunt::smoothing_window},
       {"time_model",
        {{"weight_bytes", of.weight_bytes},
         {"state_bytes", of.state_bytes},
@@ -277,19 +276,20 @@ void system_table::print_reductions(std::ostream& out,
 
 shunt::line_chart system_table::loss_over_time() const {
   using point = std::pair<double, double>;
-  shunt::line_chart chart{
-      .title = "The end of training, " +
-               (seeds_.size() == 1 ? "seed " + std::to_string(seeds_.front())
-                                   : "medians of " + std::to_string(seeds_.size()) + " seeds"),
-      .x_label = "seconds of the time model",
-      .y_label = "loss, mean of " + std::to_string(smoothing_window) + " iterations, nats a byte",
-      .width = 900,
-      .height = 480};
+  shunt::line_chart chart{.title = "The end of training, " +
+                                   (seeds_.size() == 1
+                                        ? "seed " + std::to_string(seeds_.front())
+                                        : "medians of " + std::to_string(seeds_.size()) + " seeds"),
+                          .x_label = "seconds of the time model",
+                          .y_label = "loss, mean of " + std::to_string(shunt::smoothing_window) +
+                                     " iterations, nats a byte",
+                          .width = 900,
+                          .height = 480};
   double first = std::numeric_limits<double>::infinity(), last = 0;
   for (std::size_t i = 0; i < systems_.size(); ++i) {
     shunt::series line{.name = systems_[i]};
     double shown = 0;  // the largest loss: a quarter of the way down to the target is left
-    for (std::size_t t = smoothing_window; t < figures_[i].front().curve.size(); ++t) {
+    for (std::size_t t = shunt::smoothing_window; t < figures_[i].front().curve.size(); ++t) {
       auto const at = [&](double point::* member) {
         return over_seeds(i, [&](auto const& f) { return std::optional(f.curve[t].*member); })
             .median;
@@ -310,10 +310,9 @@ shunt::line_chart system_table::loss_over_time() const {
 }
 
 std::string described(training_setup const& s, system_run const& run) {
-  auto const all = run.as_policy_run();
   return "seed " + std::to_string(run.seed) + ' ' + run.system + ": dropped " +
-         shunt::decimal(100 * dropped_share(s, all, 0), 1) + " %, loss " +
-         shunt::decimal(smoothed_losses(all).back(), 4) + " at the end";
+         shunt::decimal(100 * shunt::dropped_share(s, run.records, 0), 1) + " %, loss " +
+         shunt::decimal(shunt::smoothed_losses(run.records).back(), 4) + " at the end";
 }
 
 std::vector<system_run> train_on_host(training_setup const& setup,

@@ -10,6 +10,7 @@
 #include "shunt/train/host_memory.hpp"
 #include "shunt/train/interval_placer.hpp"
 #include "shunt/train/merged_losses.hpp"
+#include "shunt/train/moe_history.hpp"
 #include "shunt/train/moe_model.hpp"
 #include "shunt/train/moe_run.hpp"
 #include "shunt/train/moe_training.hpp"

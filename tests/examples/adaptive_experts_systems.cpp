@@ -130,7 +130,7 @@ TEST(systems, are_compared_seed_by_seed) {
   for (std::size_t i = 0; i < 3; ++i)
     for (std::size_t k = 0; k < 2; ++k)
       EXPECT_EQ(iterations(i, k),
-                iterations_to(runs[k * 3 + i].as_policy_run(), table.target()).value_or(0));
+                shunt::iterations_to(runs[k * 3 + i].records, table.target()).value_or(0));
   EXPECT_DOUBLE_EQ(table.figures(0, 0).dropped, 1.0 / 16);
   EXPECT_DOUBLE_EQ(table.reduction(1, system_table::percent_dropped).median, 75);
   EXPECT_DOUBLE_EQ(table.reduction(2, system_table::percent_dropped).least, 50);
