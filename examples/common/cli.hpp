@@ -31,8 +31,8 @@ namespace example {
 using shunt::halves_of, shunt::items_of, shunt::naming_options, shunt::option_of_field,
     shunt::parse_counts, shunt::parse_each, shunt::parse_factor, shunt::parse_integer,
     shunt::parse_integers, shunt::parse_list, shunt::parse_ranks, shunt::parse_size,
-    shunt::parse_sizes, shunt::parse_workers, shunt::parse_workers_at, shunt::quoted_text,
-    shunt::text_of, shunt::worker_at;
+    shunt::parse_sizes, shunt::parse_worker, shunt::parse_workers, shunt::parse_workers_at,
+    shunt::quoted_text, shunt::text_of, shunt::worker_at;
 
 /// An option of a program. Its argument_parser owns it.
 class argument {

@@ -20,6 +20,7 @@
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/simulate/cost_model.hpp"
 #include "shunt/train/optimizer.hpp"
+#include "shunt/train/paced_work.hpp"
 #include "shunt/train/pipeline_model.hpp"
 #include "shunt/train/pipeline_run.hpp"
 #include "shunt/train/pipeline_training.hpp"
@@ -90,30 +91,16 @@ extern template class shunt::pipeline_work<example::language_model_on_text>;
 namespace example {
 
 /// The work of such a training, whose operations may take a time of their own.
-class language_work : public shunt::pipeline_work<language_model_on_text> {
+class language_work
+    : public shunt::paced_work<shunt::pipeline_work<language_model_on_text>, shunt::job_costs> {
  public:
   language_work(language_training const& t, text_bytes const& bytes);
 
-  using shunt::pipeline_work<language_model_on_text>::parameters;
+  using paced_work::parameters;
   /// The parameters of a worker.
   std::span<float const> parameters(shunt::rank_id r) {
     return parameters(r, training().job.worker_of(r).stage);
   }
-
-  void operator()(shunt::rank_id r, shunt::task const& t);
-  /// Real computation over the time that operations are to take, of the worker and kind of
-  /// operation where it is largest, over everything run so far; 0 where operations don't wait.
-  double computing_share() const;
-
- private:
-  using clock = std::chrono::steady_clock;
-  struct time_spent {
-    std::chrono::nanoseconds computing{0}, whole{0};
-  };
-
-  shunt::job_costs costs_;
-  std::chrono::nanoseconds unit_;
-  std::vector<std::map<shunt::op_kind, time_spent>> spent_;  // by rank, each of its own thread
 };
 
 static_assert(shunt::restorable_work<language_work>);

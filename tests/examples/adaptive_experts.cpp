@@ -230,7 +230,7 @@ void expect_gradients_of_plain_model(training_setup const& s, policy const& plac
 TEST(moe_model, gradients_are_finite_differences_of_a_plain_model) {
   expect_gradients_of_plain_model(small(), unreplicated(small()));
   expect_gradients_of_plain_model(small(), shunt::uniform{});
-  expect_gradients_of_plain_model(small(), random_placement(1));
+  expect_gradients_of_plain_model(small(), shunt::random_placer(1));
 }
 
 TEST(moe_model, dropped_tokens_pass_by_their_expert) {
@@ -248,7 +248,7 @@ TEST(moe_model, gradients_have_the_same_bits_under_any_placement) {
   (void)reference();
   auto const wanted = gradients_of(s, reference);
   for (std::uint64_t seed = 0; seed < 8; ++seed) {
-    moe_training<shunt::inline_executor> training(s, random_placement(seed), words(), {});
+    moe_training<shunt::inline_executor> training(s, shunt::random_placer(seed), words(), {});
     (void)training();
     EXPECT_EQ(gradients_of(s, training), wanted) << seed;
   }
@@ -272,7 +272,7 @@ TEST(moe_model, losses_have_the_same_bits_under_any_placements_and_collections) 
     for (bool const deduplicate : {false, true}) {
       s.collection.form = form;
       s.collection.deduplicate = s.scatter.deduplicate = deduplicate;
-      EXPECT_EQ(losses(random_placement(5)), wanted);
+      EXPECT_EQ(losses(shunt::random_placer(5)), wanted);
     }
 }
 
@@ -287,7 +287,7 @@ TEST(moe_model, executors_agree) {
 TEST(moe_model, every_token_is_counted_and_bytes_are_those_of_the_formulas) {
   auto s = small();
   s.capacity = shunt::capacity_factor{};
-  moe_training<shunt::inline_executor> training(s, random_placement(9), words(), {});
+  moe_training<shunt::inline_executor> training(s, shunt::random_placer(9), words(), {});
   auto const capacity = s.slot_capacity();
   bool shared = false;
   for (int t = 0; t < 10; ++t) {
@@ -338,7 +338,7 @@ TEST(moe_model, random_placement_at_every_step_leaves_the_parameters_of_a_fixed_
   auto const wanted = undisturbed(s, 10);
   EXPECT_NE(wanted.losses.front(), wanted.losses.back());
   for (std::uint64_t seed = 0; seed < 3; ++seed) {
-    moe_training<shunt::inline_executor> training(s, random_placement(seed), words(), {});
+    moe_training<shunt::inline_executor> training(s, shunt::random_placer(seed), words(), {});
     auto const first = training.placement();
     EXPECT_EQ(run(training, 10), wanted);
     EXPECT_NE(training.placement(), first);
@@ -423,7 +423,7 @@ TEST(moe_losses, of_several_ranks_are_survived_as_long_as_mirrors_are) {
   for (auto const form :
        {shunt::collection_form::direct, shunt::collection_form::reduce_then_gather}) {
     s.collection.form = form;
-    training_of training(s, random_placement(11), words(), {.failures = cases[2]});
+    training_of training(s, shunt::random_placer(11), words(), {.failures = cases[2]});
     EXPECT_EQ(run(training, 8), wanted);
     expect_complete(s, training);
   }
@@ -542,7 +542,7 @@ TEST(moe_model, programs_pass_the_check) {
        {shunt::collection_form::direct, shunt::collection_form::reduce_then_gather})
     for (bool const deduplicate : {false, true})
       for (auto const& place :
-           {policy(shunt::uniform{}), policy(random_placement(2)), unreplicated(s)}) {
+           {policy(shunt::uniform{}), policy(shunt::random_placer(2)), unreplicated(s)}) {
         s.collection.form = form;
         s.collection.deduplicate = s.scatter.deduplicate = deduplicate;
         moe_training<shunt::inline_executor> const training(s, place, words(), {});

@@ -146,14 +146,15 @@ TEST(moe_on_streams, has_the_same_bits_in_any_order_and_under_any_placement) {
   EXPECT_LT(wanted.losses.back(), wanted.losses.front());
   for (std::uint64_t seed = 1; seed < 4; ++seed) {
     EXPECT_TRUE(run<stream_executor>(s, shunt::swift_moe{}, seed, 6).same_bits(wanted)) << seed;
-    EXPECT_TRUE(run<stream_executor>(s, random_placement(seed), seed, 6).same_bits(wanted)) << seed;
-    EXPECT_TRUE(run<graph_executor>(s, random_placement(seed + 9), seed, 6).same_bits(wanted))
+    EXPECT_TRUE(run<stream_executor>(s, shunt::random_placer(seed), seed, 6).same_bits(wanted))
+        << seed;
+    EXPECT_TRUE(run<graph_executor>(s, shunt::random_placer(seed + 9), seed, 6).same_bits(wanted))
         << seed;
   }
   auto other = s;
   other.collection.form = shunt::collection_form::reduce_then_gather;
   other.scatter.deduplicate = false;
-  EXPECT_TRUE(run<stream_executor>(other, random_placement(5), 4, 6).same_bits(wanted));
+  EXPECT_TRUE(run<stream_executor>(other, shunt::random_placer(5), 4, 6).same_bits(wanted));
 }
 
 TEST(moe_on_streams, instantiates_two_graphs_and_updates_them_where_shapes_stay) {
@@ -166,7 +167,7 @@ TEST(moe_on_streams, instantiates_two_graphs_and_updates_them_where_shapes_stay)
   };
   // The first scatter, then an iteration and a scatter each.
   EXPECT_EQ(count(shunt::uniform{}), (shunt::graph_counts{.made = 2, .updated = 7, .launched = 9}));
-  auto const moving = count(random_placement(3));  // programs of another shape are remade
+  auto const moving = count(shunt::random_placer(3));  // programs of another shape are remade
   EXPECT_EQ(moving.made, 2);
   EXPECT_EQ(moving.updated + moving.remade, 7);
   EXPECT_EQ(moving.launched, 9);

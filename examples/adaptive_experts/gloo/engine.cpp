@@ -113,14 +113,15 @@ void work_as(worker_address const& at, options const& o, std::string const& name
   };
   shunt::gloo_executor const ranks(at.gloo, setup.ranks, at.self, o.failures,
                                    [&] { shunt::kill_this_process(say, at.waits); });
-  moe_training<shunt::gloo_executor> training(setup_for(setup, name), policy_of(setup, name), text,
-                                              ranks, on_loss);
-  train(training, setup.iterations, o.failures,
+  auto work = work_for(setup, name, text);
+  shunt::moe_run run(work, policy_of(setup, name));
+  run.on_loss = on_loss;
+  train(run, ranks, setup.iterations, o.failures,
         listener{[&](rank_loss const& l) { say(shunt::report_of("loss", l)); },
                  [&](std::int32_t t, iteration_record const& r) {
                    say(shunt::report_of("record", r).with("iteration", t));
                  }});
-  training.parameters_of(at.self, [&](std::size_t first, std::span<float const> values) {
+  run.parameters_of(at.self, [&](std::size_t first, std::span<float const> values) {
     std::vector<std::uint32_t> bits;
     for (float const v : values) bits.push_back(std::bit_cast<std::uint32_t>(v));
     say(report_line("parameters").with("first", first).with("bits", bits));

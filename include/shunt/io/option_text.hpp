@@ -78,8 +78,9 @@ template <class Parse>
 /// Returns the ranks of "2,4"; none of the empty text.
 [[nodiscard]] std::vector<rank_id> parse_ranks(std::string const& field, std::string_view text);
 
-/// Returns the workers of "1:2,0:1", stage 2 of pipeline 1 and stage 1 of pipeline 0; none of the
-/// empty text.
+/// Returns stage 2 of pipeline 1 for "1:2".
+[[nodiscard]] worker parse_worker(std::string const& field, std::string_view text);
+/// Returns the workers of "1:2,0:1"; none of the empty text.
 [[nodiscard]] std::vector<worker> parse_workers(std::string const& field, std::string_view text);
 
 /// A worker at an iteration, written pipeline:stage@iteration.

@@ -14,13 +14,6 @@ namespace detail {
 
 inline constexpr std::int64_t most_ids = std::numeric_limits<std::int32_t>::max();
 
-/// Returns stage 2 of pipeline 1 for "1:2".
-[[nodiscard]] SHUNT_INLINE worker parse_worker(std::string const& field, std::string_view text) {
-  auto const [pipeline, stage] = halves_of(field, text, ':', "pipeline:stage");
-  return {parse_integer(field + " (pipeline)", pipeline, 0, most_ids),
-          parse_integer(field + " (stage)", stage, 0, most_ids)};
-}
-
 }  // namespace detail
 
 SHUNT_INLINE std::string quoted_text(std::string_view text) {
@@ -129,16 +122,21 @@ SHUNT_INLINE std::vector<rank_id> parse_ranks(std::string const& field, std::str
   });
 }
 
+SHUNT_INLINE worker parse_worker(std::string const& field, std::string_view text) {
+  auto const [pipeline, stage] = halves_of(field, text, ':', "pipeline:stage");
+  return {parse_integer(field + " (pipeline)", pipeline, 0, detail::most_ids),
+          parse_integer(field + " (stage)", stage, 0, detail::most_ids)};
+}
+
 SHUNT_INLINE std::vector<worker> parse_workers(std::string const& field, std::string_view text) {
-  return parse_each(field, text, detail::parse_worker);
+  return parse_each(field, text, parse_worker);
 }
 
 SHUNT_INLINE std::vector<worker_at> parse_workers_at(std::string const& field,
                                                      std::string_view text) {
   return parse_each(field, text, [](std::string const& name, std::string_view item) {
     auto const [who, when] = halves_of(name, item, '@', "pipeline:stage@iteration");
-    return worker_at{detail::parse_worker(name, who),
-                     parse_integer(name + " (iteration)", when, 0)};
+    return worker_at{parse_worker(name, who), parse_integer(name + " (iteration)", when, 0)};
   });
 }
 
