@@ -18,25 +18,11 @@
 #include "policy_training.hpp"
 #include "shunt/launch/output_file.hpp"
 #include "shunt/shunt.hpp"
+#include "shunt/train/undisturbed.hpp"
 #include "text.hpp"
 #include "training.hpp"
 
 namespace example {
-
-/// Expert loads, one row for each iteration and layer: iteration, layer, tokens of each expert.
-inline void write_trace(std::ostream& out, training_setup const& s, policy_run const& run) {
-  out << "iteration,layer";
-  for (std::int32_t e = 0; e < s.model.experts; ++e) out << ",e" << std::to_string(e);
-  out << '\n';
-  auto const experts = static_cast<std::size_t>(s.model.experts);
-  for (std::size_t t = 0; t < run.records.size(); ++t)
-    for (std::size_t l = 0; l < static_cast<std::size_t>(s.model.layers); ++l) {
-      out << std::to_string(t) << ',' << std::to_string(l);
-      for (std::size_t e = 0; e < experts; ++e)
-        out << ',' << std::to_string(run.records[t].loads[l * experts + e]);
-      out << '\n';
-    }
-}
 
 inline shunt::series line_of(policy_run const& run, std::vector<double> const& values) {
   shunt::series all{.name = run.name};
@@ -158,7 +144,8 @@ inline constexpr double loss_tolerance = 1e-2;
 
 /// Are the first losses of a device as near to the host's as they should be?
 inline bool near(policy_run const& found, policy_run const& host) {
-  auto const worst = largest_difference(found, host);
+  auto const worst =
+      shunt::largest_difference(shunt::losses_of(found.records), shunt::losses_of(host.records));
   bool const good = worst.relative <= loss_tolerance;
   std::cout << (good ? "near" : "too far from") << " the host's losses: " << found.name
             << " at most " << digits(worst.relative) << " of a loss away in the first "
@@ -265,8 +252,9 @@ class output_files {
   }
   void write(training_setup const& setup, std::vector<policy_run> const& runs) const {
     if (trace_)
-      trace_->write(
-          shunt::rendered([&](std::ostream& out) { write_trace(out, setup, runs.front()); }));
+      trace_->write(shunt::rendered([&](std::ostream& out) {
+        shunt::write_load_series_csv(out, shunt::load_series_of(runs.front().records));
+      }));
     if (folder_) write_files(*folder_, setup, runs);
   }
   /// Another file of the folder of --out, where there is one.

@@ -1,6 +1,4 @@
 #pragma once
-#include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -16,6 +14,7 @@ namespace example {
 /// What a policy came to.
 struct policy_run {
   std::string name{};
+  std::uint64_t seed = 1;
   std::vector<iteration_record> records{};
   std::vector<float> parameters{};  ///< at the end
   /// The most optimizer state of a rank in a layer, in experts, if it were tied to their replicas;
@@ -39,22 +38,6 @@ inline std::optional<std::string> difference(policy_run const& a, policy_run con
   for (std::size_t i = 0; i < a.parameters.size(); ++i)
     if (!same(a.parameters[i], b.parameters[i])) return what("parameters", i);
   return std::nullopt;
-}
-
-/// The iteration whose losses differ most, relative to the expected one; the first whose difference
-/// is no number, where there is one. Of runs of different lengths the common beginning counts.
-struct loss_difference {
-  std::size_t iteration = 0;
-  double relative = 0;
-};
-inline loss_difference largest_difference(policy_run const& found, policy_run const& expected) {
-  loss_difference worst;
-  for (std::size_t t = 0; t < std::min(found.records.size(), expected.records.size()); ++t) {
-    double const d = std::abs(found.records[t].loss / expected.records[t].loss - 1);
-    if (std::isnan(d)) return {t, d};
-    if (d > worst.relative) worst = {t, d};
-  }
-  return worst;
 }
 
 }  // namespace example

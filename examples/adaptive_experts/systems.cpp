@@ -38,30 +38,7 @@ shunt::optimizer_place state_of(std::string_view system) {
   return tied ? shunt::optimizer_place::tied : shunt::optimizer_place::decoupled;
 }
 
-shunt::moe_layer_work layer_work(training_setup const& s, iteration_record const& r,
-                                 std::string_view system, std::size_t layer, double tokens) {
-  double const scale = tokens / static_cast<double>(s.tokens);
-  auto const of = setup_for(s, system);
-  // de-duplicated, in X: gradients or weights of one instance
-  auto const counted = [&](phase_bytes const& b) {
-    if (state_of(system) == shunt::optimizer_place::tied)
-      return static_cast<double>(r.hosted[layer] - s.model.experts);
-    return static_cast<double>(b.deduplicated) / static_cast<double>(b.formula) *
-           static_cast<double>(s.slots());
-  };
-  double const sent =
-      of.sources
-          ? shunt::padded_exchange(s.model.experts, s.slots_per_rank,
-                                   static_cast<double>(of.sources->room(s.tokens, s.model.experts)))
-          : static_cast<double>(r.exchanged[layer]);
-  return {.computed = scale * static_cast<double>(r.fullest[layer]),
-          .exchanged = scale * sent,
-          .gradients = counted(r.gradients),
-          .weights = counted(r.weights),
-          .received = static_cast<double>(r.received[layer])};
-}
-
-double pooled_share(training_setup const& s, system_run const& run) {
+double pooled_share(training_setup const& s, policy_run const& run) {
   shunt::expert_layers const layers{
       .layers = s.model.layers,
       .experts = s.model.experts,
@@ -80,19 +57,21 @@ double pooled_share(training_setup const& s, system_run const& run) {
          static_cast<double>(s.all_tokens() * s.model.layers);
 }
 
-system_figures figures_of(training_setup const& s, system_run const& run, double target,
+system_figures figures_of(training_setup const& s, policy_run const& run, double target,
                           shunt::moe_time_model const& model, double tokens) {
   auto const losses = shunt::smoothed_losses(run.records);
   system_figures f{.dropped = shunt::dropped_share(s, run.records, 0),
                    .last_loss = losses.back(),
                    .iterations = shunt::iterations_to(run.records, target)};
-  f.pooled = run.system == "deepspeed" ? pooled_share(s, run) : f.dropped;
+  f.pooled = run.name == "deepspeed" ? pooled_share(s, run) : f.dropped;
   auto const until = f.iterations.value_or(run.records.size());
   double minutes = 0;
+  auto const of = setup_for(s, run.name);
+  auto const where = state_of(run.name);
   for (std::size_t t = 0; t < run.records.size(); ++t) {
     for (std::size_t l = 0; l < static_cast<std::size_t>(s.model.layers); ++l) {
-      auto const work = layer_work(s, run.records[t], run.system, l, tokens);
-      auto const seconds = model(work, state_of(run.system));
+      auto const work = shunt::layer_work(of, run.records[t], l, where, tokens);
+      auto const seconds = model(work, where);
       f.received = std::max(f.received, work.received);
       if (t < until) f.seconds += seconds;
       minutes += seconds.total() / 60;
@@ -106,13 +85,13 @@ system_figures figures_of(training_setup const& s, system_run const& run, double
   return f;
 }
 
-double reached(system_run const& run) {
+double reached(policy_run const& run) {
   auto const losses = shunt::smoothed_losses(run.records);
   return *std::min_element(losses.begin(), losses.end());
 }
 
 system_table::system_table(training_setup const& setup, std::vector<std::string> const& systems,
-                           std::vector<system_run> const& runs, std::optional<double> target,
+                           std::vector<policy_run> const& runs, std::optional<double> target,
                            claimed_model const& claimed)
     : systems_(systems), claimed_(claimed), model_(time_model_of(setup, claimed)) {
   for (auto const& run : runs) target_ = std::max(target_, run.records.empty() ? 0 : reached(run));
@@ -309,16 +288,16 @@ shunt::line_chart system_table::loss_over_time() const {
   return chart;
 }
 
-std::string described(training_setup const& s, system_run const& run) {
-  return "seed " + std::to_string(run.seed) + ' ' + run.system + ": dropped " +
+std::string described(training_setup const& s, policy_run const& run) {
+  return "seed " + std::to_string(run.seed) + ' ' + run.name + ": dropped " +
          shunt::decimal(100 * shunt::dropped_share(s, run.records, 0), 1) + " %, loss " +
          shunt::decimal(shunt::smoothed_losses(run.records).back(), 4) + " at the end";
 }
 
-std::vector<system_run> train_on_host(training_setup const& setup,
+std::vector<policy_run> train_on_host(training_setup const& setup,
                                       std::vector<std::string> const& systems, std::int32_t seeds,
                                       text_bytes const& text,
-                                      std::function<void(system_run const&)> const& say) {
+                                      std::function<void(policy_run const&)> const& say) {
   auto const train = [&](training_setup const& own, std::string const& name) {
     return train_inline(own, name, text);
   };

@@ -1,5 +1,9 @@
 #include "language_model.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <random>
+
 #include "cli.hpp"
 
 namespace example {

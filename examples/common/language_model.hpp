@@ -1,10 +1,7 @@
 #pragma once
-#include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <random>
 #include <span>
 
 #include "matrix.hpp"

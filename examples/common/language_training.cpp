@@ -1,5 +1,9 @@
 #include "language_training.hpp"
 
+#include <algorithm>
+#include <limits>
+#include <string>
+
 #include "cli.hpp"
 
 template class shunt::pipeline_work<example::language_model_on_text>;
@@ -24,7 +28,7 @@ language_training const& checked(language_training const& t) {
   return t;
 }
 
-training_result train_undisturbed(language_training training, text_bytes const& bytes) {
+undisturbed_training train_undisturbed(language_training training, text_bytes const& bytes) {
   training.unit = std::chrono::nanoseconds{0};
   training.gradient_type = shunt::element::int64;
   language_work work(training, bytes);

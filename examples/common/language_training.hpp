@@ -1,14 +1,8 @@
 #pragma once
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <limits>
-#include <map>
 #include <optional>
 #include <span>
-#include <string>
-#include <thread>
-#include <utility>
 #include <vector>
 
 #include "language_model.hpp"
@@ -25,6 +19,7 @@
 #include "shunt/train/pipeline_run.hpp"
 #include "shunt/train/pipeline_training.hpp"
 #include "shunt/train/pipeline_work.hpp"
+#include "shunt/train/undisturbed.hpp"
 #include "text.hpp"
 
 namespace example {
@@ -105,25 +100,9 @@ class language_work
 
 static_assert(shunt::restorable_work<language_work>);
 
-/// What training comes to.
-struct training_result {
-  std::vector<double> losses{};                  ///< by iteration
-  std::vector<std::vector<float>> parameters{};  ///< by stage
-};
-
-/// The same training without failures, under another schedule, on the executor that is given.
-template <class Work, class Executor>
-training_result train_undisturbed(Work& work, Executor const& executor) {
-  training_result all{.losses = shunt::train_without_failures(work, executor)};
-  auto const& job = work.training().job;
-  for (shunt::stage_id const s : shunt::ids<shunt::stage_id>(job.stages)) {
-    auto const values = work.parameters(job.rank_of({0, s}));
-    all.parameters.emplace_back(values.begin(), values.end());
-  }
-  return all;
-}
+using shunt::train_undisturbed, shunt::undisturbed_training;
 
 /// On one thread of the host, with exact gradients.
-training_result train_undisturbed(language_training training, text_bytes const& bytes);
+undisturbed_training train_undisturbed(language_training training, text_bytes const& bytes);
 
 }  // namespace example

@@ -49,7 +49,7 @@ inline constexpr std::array published_of_swift_moe{
     published_reduction{"flexmoe-100", 15.6, 64, 29.4}};
 
 inline system_table train_moe_systems(moe_evaluation const& of,
-                                      std::function<void(system_run const&)> const& say) {
+                                      std::function<void(policy_run const&)> const& say) {
   auto const text = load_text(of.text);
   return {of.setup, moe_systems, train_on_host(of.setup, moe_systems, of.seeds, text, say),
           std::nullopt};

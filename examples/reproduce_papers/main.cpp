@@ -138,7 +138,7 @@ int main(int argc, char** argv) {
     std::optional<system_table> systems;
     if (experts.seeds > 0) {
       if (!as_json) std::cout << '\n' << moe_heading << std::flush;
-      systems = train_moe_systems(experts, [&](system_run const& run) {
+      systems = train_moe_systems(experts, [&](policy_run const& run) {
         if (!as_json) std::cout << described(experts.setup, run) << std::endl;
       });
     }

@@ -3,14 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <iostream>
 #include <optional>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "cli.hpp"
 #include "comparison.hpp"
@@ -38,11 +34,10 @@ int train(options const& o) {
     auto const report = o.engine == "inline"
                             ? on(shunt::inline_executor{.failures = failures})
                             : on(shunt::thread_executor{.failures = failures, .timeout = silence});
-    std::optional<training_result> undisturbed;
+    std::optional<undisturbed_training> undisturbed;
     if (out || report.stopped.empty()) undisturbed = train_undisturbed(o.training, bytes);
     if (out) write_files(*out, o, run, report, undisturbed->losses);
-    return conclude(std::cout, result_of(run, report, o), o.training,
-                    [&] { return expected_of(*undisturbed); });
+    return conclude(std::cout, result_of(run, report, o), o.training, [&] { return *undisturbed; });
   });
 }
 

@@ -11,7 +11,6 @@
 #include <ostream>
 #include <sstream>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -181,30 +180,18 @@ inline constexpr std::int32_t iterations_shown =
 /// What a plan promises for some iterations of its steady state.
 inline shunt::gantt promised_chart(shunt::planned_iteration const& p,
                                    std::chrono::nanoseconds unit) {
-  auto const one = shunt::timeline_of(p.schedule, shunt::steady_times(p.job, p.schedule));
-  shunt::timeline all;
-  for (std::int32_t n = 0; n < iterations_shown; ++n)
-    for (auto e : one.events) {
-      e.iteration = n;
-      e.start += n * p.period;
-      e.end += n * p.period;
-      all.events.push_back(e);
-    }
+  auto all = shunt::steady_timeline(p.schedule, shunt::steady_times(p.job, p.schedule), p.period,
+                                    iterations_shown);
   all.seconds_per_tick = std::chrono::duration<double>(unit).count();
   return shunt::gantt_of(p.job, all);
-}
-
-inline std::string drawn(shunt::gantt const& chart, std::string const& title) {
-  std::ostringstream out;
-  shunt::write_svg(out, chart, {.title = title});
-  return out.str();
 }
 
 /// A chart in a file of its own and on the page.
 inline void show(shunt::output_folder const& folder, shunt::html_page& page,
                  std::string const& file, shunt::gantt const& chart, std::string const& title,
                  std::string const& caption) {
-  auto const svg = drawn(chart, title);
+  auto const svg =
+      shunt::rendered([&](std::ostream& out) { shunt::write_svg(out, chart, {.title = title}); });
   folder.text(file + ".svg", svg);
   page.figure(svg, caption);
 }
@@ -271,9 +258,8 @@ void write_files(shunt::output_folder const& folder, options const& o, Run& run,
   for (auto const& j : result.joined)
     loss.events.emplace_back(static_cast<double>(j.iteration),
                              shunt::describe(job.worker_of(j.rank)) + " joins");
-  std::ostringstream loss_svg;
-  shunt::write_svg(loss_svg, loss);
-  folder.text("loss.svg", loss_svg.str());
+  auto const loss_svg = shunt::rendered([&](std::ostream& out) { shunt::write_svg(out, loss); });
+  folder.text("loss.svg", loss_svg);
   folder.text("losses.csv", csv.str());
   shunt::trace_style trace;
   for (shunt::rank_id r : shunt::ids<shunt::rank_id>(job.ranks()))
@@ -298,7 +284,7 @@ void write_files(shunt::output_folder const& folder, options const& o, Run& run,
       "and %zu came back. The losses of all %zu iterations are %s as without failures.",
       job.pipelines, job.stages, text_of(job.microbatches), result.losses.size(),
       result.joined.size(), run.iterations().size(), same ? "the same bits" : "NOT the same"));
-  page.figure(loss_svg.str(), "The loss of every iteration; the two lines coincide.");
+  page.figure(loss_svg, "The loss of every iteration; the two lines coincide.");
   std::vector<std::vector<std::string>> rows;
   summary["iterations"] = nlohmann::ordered_json::array();
   for (auto const& i : run.iterations()) {

@@ -2,10 +2,8 @@
 /// A run in this process, as it is watched: what is said while it goes on, and what it came to.
 /// Training under a policy that gives workers other parts after a loss.
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <iostream>
 #include <map>
 #include <optional>
@@ -85,7 +83,7 @@ trained result_of(Run& run, shunt::recovery_report const& report, options const&
   for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks()))
     if (!std::binary_search(report.dead.begin(), report.dead.end(), r))
       for (shunt::stage_id const s : stages_of(run.work(), r))
-        all.hashes[r][s] = hash_of(run.work().parameters(r, s));
+        all.hashes[r][s] = shunt::hash_of(run.work().parameters(r, s));
   return all;
 }
 

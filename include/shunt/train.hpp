@@ -37,3 +37,4 @@
 #include "shunt/train/text_sampler.hpp"
 #include "shunt/train/training_device.hpp"
 #include "shunt/train/training_policy.hpp"
+#include "shunt/train/undisturbed.hpp"

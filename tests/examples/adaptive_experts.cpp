@@ -11,8 +11,6 @@
 #include <optional>
 #include <random>
 #include <span>
-#include <sstream>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -702,35 +700,6 @@ TEST(moe_outcome, differences_are_found_to_the_bit) {
   EXPECT_FALSE(shunt::drops_tokens(a.records));
   a.records[1].dropped = {0, 1};
   EXPECT_TRUE(shunt::drops_tokens(a.records));
-}
-
-TEST(moe_outcome, the_largest_difference_of_a_loss_is_found) {
-  policy_run const expected{.records = {{.loss = 1}, {.loss = 2}, {.loss = 4}}};
-  auto found = expected;
-  EXPECT_EQ(largest_difference(found, expected).relative, 0);
-  found.records[1].loss = 2.5;
-  found.records[2].loss = 3.5;
-  EXPECT_EQ(largest_difference(found, expected).relative, 0.25);
-  EXPECT_EQ(largest_difference(found, expected).iteration, 1U);
-  found.records[0].loss = std::nan("");
-  EXPECT_EQ(largest_difference(found, expected).iteration, 0U);
-  EXPECT_TRUE(std::isnan(largest_difference(found, expected).relative));
-}
-
-TEST(moe_outcome, the_trace_of_a_run) {
-  training_setup s;
-  s.model.layers = 1;
-  s.model.experts = 2;
-  s.ranks = 1;
-  s.tokens = 100;
-  policy_run run{.name = "x"};
-  for (int t = 0; t < 30; ++t)
-    run.records.push_back(
-        {.loss = 30.0 - t, .loads = {t < 7 ? 40 : 0, t < 7 ? 60 : 100}, .dropped = {t}});
-  run.records.resize(2);
-  std::ostringstream trace;
-  write_trace(trace, s, run);
-  EXPECT_EQ(trace.str(), "iteration,layer,e0,e1\n0,0,40,60\n1,0,40,60\n");
 }
 
 }  // namespace

@@ -7,10 +7,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <memory>
-#include <random>
-#include <span>
 #include <utility>
 #include <vector>
 

@@ -1,7 +1,6 @@
 // What the programs share at their edges: values of options, and the one line of an error.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <exception>
 #include <stdexcept>

@@ -2,11 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstring>
-#include <limits>
-#include <numeric>
 #include <random>
-#include <string>
 #include <vector>
 
 #include "language_model.hpp"

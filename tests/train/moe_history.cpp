@@ -63,5 +63,37 @@ TEST(moe_history, balance_and_bytes) {
   EXPECT_FALSE(bytes_hold(all));
 }
 
+TEST(moe_history, work_of_a_layer) {
+  moe_training const training{.ranks = 2, .slots_per_rank = 2, .tokens = 8};
+  moe_record const r{.loads = {4, 4, 4, 4},
+                     .dropped = {0},
+                     .fullest = {9},
+                     .exchanged = {5},
+                     .hosted = {4},
+                     .received = {1},
+                     .gradients = {.formula = 400, .deduplicated = 100},
+                     .weights = {.formula = 200, .deduplicated = 25}};
+  EXPECT_EQ(layer_work(training, r, 0, optimizer_place::decoupled, 128),
+            (moe_layer_work{.computed = 144,
+                            .exchanged = 80,
+                            .gradients = 1,  // 100 of 400 bytes of 4 slots
+                            .weights = 0.5,  // 25 of 200
+                            .received = 1}));
+  EXPECT_EQ(layer_work(training, r, 0, optimizer_place::tied, 8),
+            (moe_layer_work{.computed = 9, .exchanged = 5, .received = 1}));
+  auto with_sources = training;
+  with_sources.sources = source_capacity{.factor = {1, 1}, .min_capacity = 4};
+  // groups of 2 ranks, 4 experts, room for 4 tokens: half of 16 leave
+  EXPECT_EQ(layer_work(with_sources, r, 0, optimizer_place::tied, 8).exchanged, 8);
+}
+
+TEST(moe_history, losses_and_loads) {
+  auto all = records();
+  all.resize(2);
+  EXPECT_EQ(losses_of(all), (std::vector<double>{30, 29}));
+  EXPECT_EQ(load_series_of(all),
+            (load_series{.layers = 1, .experts = 2, .loads = {40, 60, 40, 60}}));
+}
+
 }  // namespace
 }  // namespace shunt::tests::moe_history_test

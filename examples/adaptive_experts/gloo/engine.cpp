@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <exception>
 #include <iostream>
-#include <map>
 #include <set>
 #include <span>
 #include <stdexcept>

@@ -6,7 +6,6 @@
 #include <iostream>
 #include <optional>
 #include <random>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -130,7 +129,7 @@ int train_launched(shunt::launched_process const& as, options const& o) {
     result = merger.result();
   }
   return conclude(std::cout, result, o.training,
-                  [&] { return expected_of(train_undisturbed(o.training, bytes)); });
+                  [&] { return train_undisturbed(o.training, bytes); });
 }
 
 /// Every worker alone, then every pair without which each stage still has a live worker, then from
@@ -177,14 +176,14 @@ int train_with_processes(options const& o, command_line const& started_as) {
   progress_log live(std::cout, o);
   auto const run = train_with_spawned(o, started_as, bytes, &live);
   return conclude(std::cout, run.result, o.training,
-                  [&] { return expected_of(train_undisturbed(o.training, bytes)); });
+                  [&] { return train_undisturbed(o.training, bytes); });
 }
 
 int sweep_with_processes(options const& o, command_line const& started_as) {
   auto const bytes = load_text(o.text);
   using clock = std::chrono::steady_clock;
   auto const& job = o.training.job;
-  auto const expected = expected_of(train_undisturbed(o.training, bytes));
+  auto const expected = train_undisturbed(o.training, bytes);
   auto const victims = victims_of(job);
   refuse_if(victims.empty(), "sweep", "no worker can be killed: every stage has one alone");
   int finished = 0, identical = 0, landed = 0, recoveries = 0;

@@ -3,13 +3,11 @@
 /// and says how it goes.
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <map>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -95,7 +93,7 @@ shunt::recovery_report train_as(worker_address const& at, options const& o,
   if (!report.stopped.empty()) say(report_line("stopped").with("why", reason_to_stop(o, report)));
   auto const stages = run.work().held_by(at.self);
   std::vector<std::uint64_t> hashes;
-  for (auto const s : stages) hashes.push_back(hash_of(run.work().parameters(at.self, s)));
+  for (auto const s : stages) hashes.push_back(shunt::hash_of(run.work().parameters(at.self, s)));
   say(report_line("end")
           .with("iterations", report.end)
           .with("stages", stages)

@@ -6,6 +6,9 @@
 #include <span>
 #include <vector>
 
+#include "shunt/measure/moe_time.hpp"
+#include "shunt/measure/replay.hpp"
+#include "shunt/problem/load_series.hpp"
 #include "shunt/train/moe_training.hpp"
 
 namespace shunt {
@@ -44,11 +47,24 @@ inline constexpr std::int32_t smoothing_window = 10;
 [[nodiscard]] std::optional<std::size_t> iterations_to(std::span<moe_record const> records,
                                                        double target);
 
+/// Returns what a layer did in an iteration, for moe_time_model, with so many tokens of a rank in
+/// place of the training's. `where`: of the optimizer's state. Replicas of an expert that keep its
+/// state exchange its gradient and no weights cross but by re-placement; otherwise bytes count
+/// where replicas that share a rank share messages.
+[[nodiscard]] moe_layer_work layer_work(moe_training const& training, moe_record const& record,
+                                        std::size_t layer, optimizer_place where, double tokens);
+
 /// Returns the bytes of a phase, summed over the iterations.
 [[nodiscard]] phase_bytes total_bytes(std::span<moe_record const> records,
                                       phase_bytes moe_record::* phase);
 /// Returns whether both phases move the bytes of their formulas in every iteration.
 [[nodiscard]] bool bytes_hold(std::span<moe_record const> records);
+
+/// Returns the losses by iteration.
+[[nodiscard]] std::vector<double> losses_of(std::span<moe_record const> records);
+/// Returns the loads by iteration, for replays and for io/load_series_csv.hpp.
+/// Requires one record at least.
+[[nodiscard]] load_series load_series_of(std::span<moe_record const> records);
 
 }  // namespace shunt
 

@@ -108,4 +108,39 @@ SHUNT_INLINE bool bytes_hold(std::span<moe_record const> records) {
                      [](moe_record const& r) { return r.gradients.holds() && r.weights.holds(); });
 }
 
+SHUNT_INLINE moe_layer_work layer_work(moe_training const& training, moe_record const& record,
+                                       std::size_t layer, optimizer_place where, double tokens) {
+  double const scale = tokens / static_cast<double>(training.tokens);
+  auto const experts = static_cast<std::int32_t>(record.loads.size() / record.dropped.size());
+  auto const counted = [&](phase_bytes const& b) {
+    if (where == optimizer_place::tied) return static_cast<double>(record.hosted[layer] - experts);
+    return static_cast<double>(b.deduplicated) / static_cast<double>(b.formula) *
+           static_cast<double>(training.slots());
+  };
+  auto const& sources = training.sources;
+  double const sent =
+      sources ? padded_exchange(experts, training.slots_per_rank,
+                                static_cast<double>(sources->room(training.tokens, experts)))
+              : static_cast<double>(record.exchanged[layer]);
+  return {.computed = scale * static_cast<double>(record.fullest[layer]),
+          .exchanged = scale * sent,
+          .gradients = counted(record.gradients),
+          .weights = counted(record.weights),
+          .received = static_cast<double>(record.received[layer])};
+}
+
+SHUNT_INLINE std::vector<double> losses_of(std::span<moe_record const> records) {
+  std::vector<double> losses;
+  for (auto const& r : records) losses.push_back(r.loss);
+  return losses;
+}
+
+SHUNT_INLINE load_series load_series_of(std::span<moe_record const> records) {
+  auto const layers = records.front().dropped.size();
+  load_series all{.layers = static_cast<std::int32_t>(layers),
+                  .experts = static_cast<std::int32_t>(records.front().loads.size() / layers)};
+  for (auto const& r : records) all.loads.insert(all.loads.end(), r.loads.begin(), r.loads.end());
+  return all;
+}
+
 }  // namespace shunt
