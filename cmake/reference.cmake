@@ -17,6 +17,7 @@ set(rooms
   "solve/experts|Placements of experts."
   "solve/shards|Owners of optimizer state."
   "solve/author|For authors of solvers."
+  "solve/named|For programs that choose a solver by its name; no umbrella has them."
   "measure|Times, periods, bubbles, memory, imbalance, traffic and lower bounds of plans."
   "check|All violations of a plan or a program, as data. Shares no code with the solvers."
   "lower|From a plan to a program. One header per family of plans."

@@ -17,11 +17,13 @@
 #include "cli.hpp"
 #include "shunt/json.hpp"
 #include "shunt/shunt.hpp"
-#include "solvers.hpp"
+#include "shunt/solve/named/expert_solvers.hpp"
 
 namespace place_experts {
 
 using namespace example;
+using placed = shunt::solution<shunt::expert_placement>;
+using settings = shunt::expert_solver_settings;
 
 /// Takes a table of one row a layer and rank as the problem's sources; loads are their sums. Throws
 /// invalid_problem, naming the file and row.
@@ -83,7 +85,7 @@ inline void require_equal_slots(std::string const& format,
 /// The solver and settings that the command line asks for, as one solver.
 struct chosen {
   static constexpr std::string_view name = "the solver";
-  solver const* with = nullptr;
+  shunt::named_expert_solver const* with = nullptr;
   settings set{};
 
   placed operator()(shunt::expert_layers const& layers) const { return solve(layers, *with, set); }

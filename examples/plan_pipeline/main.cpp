@@ -32,7 +32,7 @@ constexpr std::int64_t most_cells =
 
 planned plan(shunt::pipeline_job const& job, std::string const& solver,
              shunt::slipstream const& slipstream) {
-  for (auto const& known : solvers)
+  for (auto const& known : shunt::pipeline_solvers)
     if (known.name == solver) return known.solve(job);
   return shunt::solve(job, slipstream);
 }
@@ -62,7 +62,7 @@ shunt::stage_layout parse_layout(std::string layout, std::int32_t chunks, std::s
   }
   if (layout.empty()) {
     layout = "linear";
-    for (auto const& known : solvers)
+    for (auto const& known : shunt::pipeline_solvers)
       if (known.name == solver) layout = known.layout;
     if (chunks > 1 && layout == "linear") layout = "looped";
   }
