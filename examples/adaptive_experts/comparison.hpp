@@ -15,28 +15,14 @@
 
 #include "options.hpp"
 #include "outcome.hpp"
-#include "output_file.hpp"
 #include "policy_training.hpp"
+#include "shunt/launch/output_file.hpp"
 #include "shunt/shunt.hpp"
+#include "shunt/train/undisturbed.hpp"
 #include "text.hpp"
 #include "training.hpp"
 
 namespace example {
-
-/// Expert loads, one row for each iteration and layer: iteration, layer, tokens of each expert.
-inline void write_trace(std::ostream& out, training_setup const& s, policy_run const& run) {
-  out << "iteration,layer";
-  for (std::int32_t e = 0; e < s.model.experts; ++e) out << ",e" << std::to_string(e);
-  out << '\n';
-  auto const experts = static_cast<std::size_t>(s.model.experts);
-  for (std::size_t t = 0; t < run.records.size(); ++t)
-    for (std::size_t l = 0; l < static_cast<std::size_t>(s.model.layers); ++l) {
-      out << std::to_string(t) << ',' << std::to_string(l);
-      for (std::size_t e = 0; e < experts; ++e)
-        out << ',' << std::to_string(run.records[t].loads[l * experts + e]);
-      out << '\n';
-    }
-}
 
 inline shunt::series line_of(policy_run const& run, std::vector<double> const& values) {
   shunt::series all{.name = run.name};
@@ -64,10 +50,10 @@ inline shunt::heat_map loads_of(training_setup const& s, policy_run const& run,
 
 /// Into a folder: loss.svg, drops.svg, experts_<policy>_layer<l>.svg, iterations.csv.
 /// Throws invalid_problem where they can't be written.
-inline void write_files(output_folder const& folder, training_setup const& s,
+inline void write_files(shunt::output_folder const& folder, training_setup const& s,
                         std::vector<policy_run> const& runs) {
-  shunt::line_chart loss{.title =
-                             "Loss, mean of " + std::to_string(smoothing_window) + " iterations",
+  shunt::line_chart loss{.title = "Loss, mean of " + std::to_string(shunt::smoothing_window) +
+                                  " iterations",
                          .x_label = "iteration",
                          .y_label = "cross-entropy, nats a byte"};
   shunt::line_chart drops{.title = "Tokens dropped over capacity",
@@ -78,12 +64,12 @@ inline void write_files(output_folder const& folder, training_setup const& s,
   table << "policy,iteration,loss,smoothed_loss,dropped_percent,hottest_layer,hottest_expert,"
            "hottest_percent,gradient_bytes,weight_bytes\n";
   for (auto const& run : runs) {
-    auto const smooth = smoothed_losses(run);
+    auto const smooth = shunt::smoothed_losses(run.records);
     std::vector<double> dropped;
     for (std::size_t t = 0; t < run.records.size(); ++t) {
       auto const& r = run.records[t];
-      auto const hot = hottest(s, r);
-      dropped.push_back(100 * dropped_share(s, r));
+      auto const hot = shunt::hottest(s, r);
+      dropped.push_back(100 * shunt::dropped_share(s, r));
       table << run.name << ',' << std::to_string(t) << ',' << shunt::decimal(r.loss, 6) << ','
             << shunt::decimal(smooth[t], 6) << ',' << shunt::decimal(dropped[t], 3) << ','
             << std::to_string(hot.layer) << ',' << std::to_string(hot.expert) << ','
@@ -140,9 +126,9 @@ struct progress_printer {
 
   void operator()(rank_loss const& l) const { print(l); }
   void operator()(std::int32_t t, iteration_record const& r) const {
-    auto const hot = hottest(setup, r);
+    auto const hot = shunt::hottest(setup, r);
     std::cout << name << " iteration " << t << " loss " << digits(r.loss) << " dropped "
-              << percent(dropped_share(setup, r)) << " hottest expert " << hot.expert
+              << percent(shunt::dropped_share(setup, r)) << " hottest expert " << hot.expert
               << " of layer " << hot.layer << " with " << percent(hot.share) << std::endl;
   }
 };
@@ -158,7 +144,8 @@ inline constexpr double loss_tolerance = 1e-2;
 
 /// Are the first losses of a device as near to the host's as they should be?
 inline bool near(policy_run const& found, policy_run const& host) {
-  auto const worst = largest_difference(found, host);
+  auto const worst =
+      shunt::largest_difference(shunt::losses_of(found.records), shunt::losses_of(host.records));
   bool const good = worst.relative <= loss_tolerance;
   std::cout << (good ? "near" : "too far from") << " the host's losses: " << found.name
             << " at most " << digits(worst.relative) << " of a loss away in the first "
@@ -171,7 +158,7 @@ inline bool near(policy_run const& found, policy_run const& host) {
 /// was lost.
 inline bool compare(std::vector<policy_run> const& runs) {
   for (auto const& run : runs)
-    if (drops_tokens(run)) {
+    if (shunt::drops_tokens(run.records)) {
       std::cout << "not compared: " << run.name
                 << " dropped tokens, and then bits depend on where experts are\n";
       return true;
@@ -206,7 +193,7 @@ inline bool summarise(training_setup const& setup, std::vector<policy_run> const
   std::size_t skewed = 0;
   bool always_skewed = true;
   for (auto const& run : runs) {
-    auto const from = skewed_from(setup, run);
+    auto const from = shunt::skewed_from(setup, run.records);
     always_skewed = always_skewed && from;
     skewed = std::max(skewed, from.value_or(0));
   }
@@ -217,31 +204,34 @@ inline bool summarise(training_setup const& setup, std::vector<policy_run> const
         << skewed << " on; drops are means from there on.\n";
   else
     std::cout << "\nRouting never became skewed; drops are means over the whole run.\n";
-  double const target = smoothed_losses(runs.back()).back();
+  double const target = shunt::smoothed_losses(runs.back().records).back();
   std::vector<double> drops;
   for (auto const& run : runs) {
-    drops.push_back(dropped_share(setup, run, skewed));
-    auto const needed = iterations_to(run, target);
+    drops.push_back(shunt::dropped_share(setup, run.records, skewed));
+    auto const needed = shunt::iterations_to(run.records, target);
     auto const iterations = static_cast<double>(run.records.size());
     std::cout << run.name << ": dropped " << percent(drops.back()) << ", loss "
-              << shunt::decimal(smoothed_losses(run).back(), 4) << " at the end (mean of "
-              << smoothing_window << "), at most " << shunt::decimal(target, 4) << " after "
+              << shunt::decimal(shunt::smoothed_losses(run.records).back(), 4)
+              << " at the end (mean of " << shunt::smoothing_window << "), at most "
+              << shunt::decimal(target, 4) << " after "
               << (needed ? std::to_string(*needed)
                          : "more than " + std::to_string(run.records.size()))
               << " iterations; " << shunt::decimal(run.seconds / iterations, 3)
               << " s an iteration\n";
-    std::cout << "  the fullest rank has " << shunt::decimal(mean_balance(run, skewed), 3)
+    std::cout << "  the fullest rank has "
+              << shunt::decimal(shunt::mean_balance(run.records, skewed), 3)
               << " times the mean rank's tokens\n"
               << "  bytes of an iteration, all ranks and layers:\n";
     print_bytes(run, "gradients", setup.copies > 1 ? "sNG a copy" : "sNG",
-                total(run, &iteration_record::gradients));
-    print_bytes(run, "weights  ", "sNW", total(run, &iteration_record::weights));
+                shunt::total_bytes(run.records, &iteration_record::gradients));
+    print_bytes(run, "weights  ", "sNW",
+                shunt::total_bytes(run.records, &iteration_record::weights));
     std::int64_t misfits = 0;
     for (auto const& r : run.records) misfits += r.misfits;
     if (misfits > 0)
       std::cout << "  warning: " << misfits
                 << " values did not fit fixed point: sums may not be exact\n";
-    if (!bytes_hold(run)) {
+    if (!shunt::bytes_hold(run.records)) {
       sound = false;
       std::cout << "  differ: bytes are not what the formulas say\n";
     }
@@ -262,7 +252,9 @@ class output_files {
   }
   void write(training_setup const& setup, std::vector<policy_run> const& runs) const {
     if (trace_)
-      trace_->write(rendered([&](std::ostream& out) { write_trace(out, setup, runs.front()); }));
+      trace_->write(shunt::rendered([&](std::ostream& out) {
+        shunt::write_load_series_csv(out, shunt::load_series_of(runs.front().records));
+      }));
     if (folder_) write_files(*folder_, setup, runs);
   }
   /// Another file of the folder of --out, where there is one.
@@ -271,8 +263,8 @@ class output_files {
   }
 
  private:
-  std::optional<output_file> trace_{};
-  std::optional<output_folder> folder_{};
+  std::optional<shunt::output_file> trace_{};
+  std::optional<shunt::output_folder> folder_{};
 };
 
 /// All there is to say at the end, and to write; the exit status. `disturbed`: runs are to be
@@ -283,7 +275,8 @@ int conclude(options const& o, output_files const& files, std::vector<policy_run
   files.write(o.setup, runs);
   bool sound = summarise(o.setup, runs);
   if (!disturbed && !(o.dropless && runs.size() > 1)) return sound ? 0 : 1;
-  if (disturbed && std::none_of(runs.begin(), runs.end(), drops_tokens)) {
+  if (disturbed && std::none_of(runs.begin(), runs.end(),
+                                [](auto const& run) { return shunt::drops_tokens(run.records); })) {
     runs.push_back(undisturbed());
     runs.back().name += " without losses";
   }

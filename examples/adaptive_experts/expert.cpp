@@ -1,5 +1,8 @@
 #include "expert.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 namespace example {
 
 template <class T>

@@ -4,7 +4,6 @@
 // one of its own; what passes between them passes by programs.
 #include <algorithm>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <iostream>
 #include <limits>
@@ -16,9 +15,9 @@
 #include "comparison.hpp"
 #include "engines.hpp"
 #include "options.hpp"
-#include "output_file.hpp"
 #include "policy_training.hpp"
 #include "shunt/execute/thread_executor.hpp"
+#include "shunt/launch/output_file.hpp"
 #include "systems.hpp"
 #include "text.hpp"
 
@@ -64,7 +63,7 @@ int compare_systems(options const& o) {
   auto const text = load_text(o.text);
   output_files const files(o);
   static_cast<void>(time_model_of(o.setup));  // refuses sizes that it has no times for
-  auto const say = [&](system_run const& run) {
+  auto const say = [&](policy_run const& run) {
     std::cout << described(o.setup, run) << std::endl;
   };
   auto const train_on_device = [&](training_setup const& setup, std::string const& name) {
@@ -78,12 +77,10 @@ int compare_systems(options const& o) {
   system_table const table(o.setup, o.policies, runs, o.target_loss);
   table.print(std::cout);
   table.print_reductions(std::cout);
-  std::vector<policy_run> first;
-  for (std::size_t k = 0; k < o.policies.size(); ++k) first.push_back(runs[k].as_policy_run());
-  files.write(o.setup, first);
+  files.write(o.setup, {runs.begin(), runs.begin() + std::ssize(o.policies)});  // of the first seed
   files.write("systems.json", table.json().dump(2) + "\n");
   files.write("loss_over_time.svg",
-              rendered([&](std::ostream& out) { write_svg(out, table.loss_over_time()); }));
+              shunt::rendered([&](std::ostream& out) { write_svg(out, table.loss_over_time()); }));
   return 0;
 }
 

@@ -1,5 +1,8 @@
 #include "model.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 namespace example {
 
 namespace {

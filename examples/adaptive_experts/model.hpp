@@ -1,6 +1,4 @@
 #pragma once
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <random>
 #include <span>
@@ -97,11 +95,11 @@ shunt::moe_sizes sizes_of(moe_model const& m, std::int64_t tokens);
 class expert_language_model {
  public:
   /// `from`: windows of context and target.
-  expert_language_model(moe_model sizes, sampler from, std::uint64_t seed)
+  expert_language_model(moe_model sizes, text_sampler from, std::uint64_t seed)
       : m_(sizes), text_(from), seed_(seed) {}
 
   moe_model const& of() const { return m_; }
-  sampler const& text() const { return text_; }
+  text_sampler const& text() const { return text_; }
 
   shunt::moe_sizes sizes(std::int64_t tokens) const { return sizes_of(m_, tokens); }
   void initialise(std::span<float> dense) const;
@@ -136,7 +134,7 @@ class expert_language_model {
   std::vector<std::uint8_t const*> windows(auto const& pass, std::span<float const> hidden) const;
 
   moe_model m_;
-  sampler text_;
+  text_sampler text_;
   std::uint64_t seed_;
 };
 static_assert(shunt::moe_model<expert_language_model>);

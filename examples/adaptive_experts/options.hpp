@@ -47,7 +47,7 @@ inline std::optional<double> parse_loss(std::string const& text) {
   if (text.empty()) return std::nullopt;
   auto const value = shunt::finite_number(text);
   refuse_if(!value || *value <= 0, "--target-loss",
-            example::quoted(text) + " is not a finite number above 0");
+            quoted_text(text) + " is not a finite number above 0");
   return value;
 }
 

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "outcome.hpp"
@@ -35,45 +34,51 @@ struct listener {
 /// Trains all iterations. `say` is called with every loss and with each iteration's number and
 /// record. Throws invalid_problem where a fault, which the executor knows, is to strike beyond the
 /// end of a list.
-template <class Executor, class Work, class Say>
-void train(moe_training<Executor, Work>& training, std::int64_t iterations,
+template <class Run, class Executor, class Say>
+void train(Run& run, Executor const& executor, std::int64_t iterations,
            std::vector<shunt::failure_point> const& failures, Say&& say) {
   std::size_t known = 0;
   for (std::int32_t t = 0; t < iterations; ++t) {
     for (shunt::failure_point const& f : failures)
-      if (auto const length = training.iteration_program().ranks[f.rank].instructions.size();
+      if (auto const length = run.iteration_program().ranks[f.rank].instructions.size();
           f.iteration == t && length > 0 && f.instruction > static_cast<std::int64_t>(length))
         throw shunt::invalid_problem("--kill-at", "rank " + std::to_string(f.rank.value()) +
                                                       " has " + std::to_string(length) +
                                                       " instructions in iteration " +
                                                       std::to_string(t));
-    auto const record = training();
-    for (; known < training.losses().size(); ++known) say(training.losses()[known]);
+    auto const record = run.iterate(executor);
+    for (; known < run.losses().size(); ++known) say(run.losses()[known]);
     say(t, record);
   }
 }
 
-/// Trains under a policy, all ranks in this process. `for_work` is what the work asks for beyond
-/// what moe_work does.
+/// The work of a training under a policy. `for_work` is what it asks for beyond what moe_work does.
+template <class Work = moe_work, class... ForWork>
+Work work_for(training_setup const& setup, std::string const& name, text_bytes const& text,
+              ForWork&... for_work) {
+  auto const own = setup_for(setup, name);
+  return Work(model_of(own, text), own, own.optimizer, for_work...);
+}
+
+/// Trains under a policy, all ranks in this process.
 template <class Work = moe_work, class Executor, class... ForWork>
 policy_run train_here(training_setup const& setup, std::string const& name, text_bytes const& text,
-                      Executor executor, listener const& say, ForWork&... for_work) {
-  policy_run run{.name = name};
-  auto const failures = executor.failures;
+                      Executor const& executor, listener const& say, ForWork&... for_work) {
+  policy_run all{.name = name};
   auto const start = std::chrono::steady_clock::now();
-  moe_training<Executor, Work> training(setup_for(setup, name), policy_of(setup, name), text,
-                                        std::move(executor), {}, for_work...);
-  train(training, setup.iterations, failures,
+  auto work = work_for<Work>(setup, name, text, for_work...);
+  shunt::moe_run run(work, policy_of(setup, name));
+  train(run, executor, setup.iterations, executor.failures,
         listener{say.lost, [&](std::int32_t t, iteration_record const& r) {
-                   run.records.push_back(r);
+                   all.records.push_back(r);
                    for (auto const l : shunt::ids<shunt::layer_id>(setup.model.layers))
-                     run.tied_state =
-                         std::max(run.tied_state, shunt::tied_state(training.placement(), l));
+                     all.tied_state =
+                         std::max(all.tied_state, shunt::tied_state(run.placement(), l));
                    say(t, r);
                  }});
-  run.parameters = training.parameters();
-  run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return run;
+  all.parameters = run.parameters();
+  all.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return all;
 }
 
 /// The same on one thread.

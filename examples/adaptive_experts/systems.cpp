@@ -3,9 +3,12 @@
 #include <limits>
 
 #include "policy_training.hpp"
-#include "report.hpp"
+#include "shunt/io/text_table.hpp"
 
 namespace example {
+
+using shunt::fixed;
+using shunt::text_table;
 
 std::string text_of(spread const& s, int digits) {
   if (s.count == 0) return "-";
@@ -35,30 +38,7 @@ shunt::optimizer_place state_of(std::string_view system) {
   return tied ? shunt::optimizer_place::tied : shunt::optimizer_place::decoupled;
 }
 
-shunt::moe_layer_work layer_work(training_setup const& s, iteration_record const& r,
-                                 std::string_view system, std::size_t layer, double tokens) {
-  double const scale = tokens / static_cast<double>(s.tokens);
-  auto const of = setup_for(s, system);
-  // de-duplicated, in X: gradients or weights of one instance
-  auto const counted = [&](phase_bytes const& b) {
-    if (state_of(system) == shunt::optimizer_place::tied)
-      return static_cast<double>(r.hosted[layer] - s.model.experts);
-    return static_cast<double>(b.deduplicated) / static_cast<double>(b.formula) *
-           static_cast<double>(s.slots());
-  };
-  double const sent =
-      of.sources
-          ? shunt::padded_exchange(s.model.experts, s.slots_per_rank,
-                                   static_cast<double>(of.sources->room(s.tokens, s.model.experts)))
-          : static_cast<double>(r.exchanged[layer]);
-  return {.computed = scale * static_cast<double>(r.fullest[layer]),
-          .exchanged = scale * sent,
-          .gradients = counted(r.gradients),
-          .weights = counted(r.weights),
-          .received = static_cast<double>(r.received[layer])};
-}
-
-double pooled_share(training_setup const& s, system_run const& run) {
+double pooled_share(training_setup const& s, policy_run const& run) {
   shunt::expert_layers const layers{
       .layers = s.model.layers,
       .experts = s.model.experts,
@@ -77,20 +57,21 @@ double pooled_share(training_setup const& s, system_run const& run) {
          static_cast<double>(s.all_tokens() * s.model.layers);
 }
 
-system_figures figures_of(training_setup const& s, system_run const& run, double target,
+system_figures figures_of(training_setup const& s, policy_run const& run, double target,
                           shunt::moe_time_model const& model, double tokens) {
-  auto const as_run = run.as_policy_run();
-  system_figures f{.dropped = dropped_share(s, as_run, 0),
-                   .last_loss = smoothed_losses(as_run).back(),
-                   .iterations = iterations_to(as_run, target)};
-  f.pooled = run.system == "deepspeed" ? pooled_share(s, run) : f.dropped;
+  auto const losses = shunt::smoothed_losses(run.records);
+  system_figures f{.dropped = shunt::dropped_share(s, run.records, 0),
+                   .last_loss = losses.back(),
+                   .iterations = shunt::iterations_to(run.records, target)};
+  f.pooled = run.name == "deepspeed" ? pooled_share(s, run) : f.dropped;
   auto const until = f.iterations.value_or(run.records.size());
   double minutes = 0;
-  auto const losses = smoothed_losses(as_run);
+  auto const of = setup_for(s, run.name);
+  auto const where = state_of(run.name);
   for (std::size_t t = 0; t < run.records.size(); ++t) {
     for (std::size_t l = 0; l < static_cast<std::size_t>(s.model.layers); ++l) {
-      auto const work = layer_work(s, run.records[t], run.system, l, tokens);
-      auto const seconds = model(work, state_of(run.system));
+      auto const work = shunt::layer_work(of, run.records[t], l, where, tokens);
+      auto const seconds = model(work, where);
       f.received = std::max(f.received, work.received);
       if (t < until) f.seconds += seconds;
       minutes += seconds.total() / 60;
@@ -104,13 +85,13 @@ system_figures figures_of(training_setup const& s, system_run const& run, double
   return f;
 }
 
-double reached(system_run const& run) {
-  auto const losses = smoothed_losses(run.as_policy_run());
+double reached(policy_run const& run) {
+  auto const losses = shunt::smoothed_losses(run.records);
   return *std::min_element(losses.begin(), losses.end());
 }
 
 system_table::system_table(training_setup const& setup, std::vector<std::string> const& systems,
-                           std::vector<system_run> const& runs, std::optional<double> target,
+                           std::vector<policy_run> const& runs, std::optional<double> target,
                            claimed_model const& claimed)
     : systems_(systems), claimed_(claimed), model_(time_model_of(setup, claimed)) {
   for (auto const& run : runs) target_ = std::max(target_, run.records.empty() ? 0 : reached(run));
@@ -131,7 +112,7 @@ void system_table::print(std::ostream& out) const {
   auto const& of = model_.sizes;
   out << "\nsystems over " << seeds_.size() << (seeds_.size() == 1 ? " seed" : " seeds")
       << " (from " << seeds_.front() << "), target loss " << shunt::decimal(target_, 4)
-      << " (mean of " << smoothing_window << ")"
+      << " (mean of " << shunt::smoothing_window << ")"
       << (given_ ? "" : ", which the slowest run reaches")
       << "; median (least to most) over seeds\n"
       << "time model: W " << shunt::decimal(of.weight_bytes, 0) << " bytes, O "
@@ -185,7 +166,7 @@ nlohmann::ordered_json system_table::json() const {
   nlohmann::ordered_json all{
       {"seeds", seeds_},
       {"target_loss", target_},
-      {"smoothed_over", smoothing_window},
+      {"smoothed_over", shunt::smoothing_window},
       {"time_model",
        {{"weight_bytes", of.weight_bytes},
         {"state_bytes", of.state_bytes},
@@ -274,19 +255,20 @@ void system_table::print_reductions(std::ostream& out,
 
 shunt::line_chart system_table::loss_over_time() const {
   using point = std::pair<double, double>;
-  shunt::line_chart chart{
-      .title = "The end of training, " +
-               (seeds_.size() == 1 ? "seed " + std::to_string(seeds_.front())
-                                   : "medians of " + std::to_string(seeds_.size()) + " seeds"),
-      .x_label = "seconds of the time model",
-      .y_label = "loss, mean of " + std::to_string(smoothing_window) + " iterations, nats a byte",
-      .width = 900,
-      .height = 480};
+  shunt::line_chart chart{.title = "The end of training, " +
+                                   (seeds_.size() == 1
+                                        ? "seed " + std::to_string(seeds_.front())
+                                        : "medians of " + std::to_string(seeds_.size()) + " seeds"),
+                          .x_label = "seconds of the time model",
+                          .y_label = "loss, mean of " + std::to_string(shunt::smoothing_window) +
+                                     " iterations, nats a byte",
+                          .width = 900,
+                          .height = 480};
   double first = std::numeric_limits<double>::infinity(), last = 0;
   for (std::size_t i = 0; i < systems_.size(); ++i) {
     shunt::series line{.name = systems_[i]};
     double shown = 0;  // the largest loss: a quarter of the way down to the target is left
-    for (std::size_t t = smoothing_window; t < figures_[i].front().curve.size(); ++t) {
+    for (std::size_t t = shunt::smoothing_window; t < figures_[i].front().curve.size(); ++t) {
       auto const at = [&](double point::* member) {
         return over_seeds(i, [&](auto const& f) { return std::optional(f.curve[t].*member); })
             .median;
@@ -306,17 +288,16 @@ shunt::line_chart system_table::loss_over_time() const {
   return chart;
 }
 
-std::string described(training_setup const& s, system_run const& run) {
-  auto const all = run.as_policy_run();
-  return "seed " + std::to_string(run.seed) + ' ' + run.system + ": dropped " +
-         shunt::decimal(100 * dropped_share(s, all, 0), 1) + " %, loss " +
-         shunt::decimal(smoothed_losses(all).back(), 4) + " at the end";
+std::string described(training_setup const& s, policy_run const& run) {
+  return "seed " + std::to_string(run.seed) + ' ' + run.name + ": dropped " +
+         shunt::decimal(100 * shunt::dropped_share(s, run.records, 0), 1) + " %, loss " +
+         shunt::decimal(shunt::smoothed_losses(run.records).back(), 4) + " at the end";
 }
 
-std::vector<system_run> train_on_host(training_setup const& setup,
+std::vector<policy_run> train_on_host(training_setup const& setup,
                                       std::vector<std::string> const& systems, std::int32_t seeds,
                                       text_bytes const& text,
-                                      std::function<void(system_run const&)> const& say) {
+                                      std::function<void(policy_run const&)> const& say) {
   auto const train = [&](training_setup const& own, std::string const& name) {
     return train_inline(own, name, text);
   };

@@ -40,20 +40,6 @@ shunt::moe_time_model time_model_of(training_setup const& s, claimed_model const
 /// Where a system keeps the optimizer's state of experts.
 shunt::optimizer_place state_of(std::string_view system);
 
-/// What a layer did in an iteration, with the claimed model's tokens in place of the run's.
-shunt::moe_layer_work layer_work(training_setup const& s, iteration_record const& r,
-                                 std::string_view system, std::size_t layer, double tokens);
-
-/// A run of a system with one seed.
-struct system_run {
-  std::string system{};
-  std::uint64_t seed = 0;
-  std::vector<iteration_record> records{};
-  double tied_state = 0;
-
-  policy_run as_policy_run() const { return {.name = system, .records = records}; }
-};
-
 /// What a run came to.
 struct system_figures {
   double dropped = 0;                       ///< share of the tokens of all iterations
@@ -73,9 +59,9 @@ struct system_figures {
 };
 
 /// Tokens that would drop if slots, not sources, had the room.
-double pooled_share(training_setup const& s, system_run const& run);
+double pooled_share(training_setup const& s, policy_run const& run);
 
-system_figures figures_of(training_setup const& s, system_run const& run, double target,
+system_figures figures_of(training_setup const& s, policy_run const& run, double target,
                           shunt::moe_time_model const& model, double tokens);
 
 using shunt::spread;
@@ -90,7 +76,7 @@ struct published_reduction {
 };
 
 /// The least loss that a run has, smoothed.
-double reached(system_run const& run);
+double reached(policy_run const& run);
 
 /// All systems over all seeds.
 class system_table {
@@ -98,7 +84,7 @@ class system_table {
   /// `runs`: seed by seed, in each all systems in order. Without a target, the loss that the
   /// slowest run reaches.
   system_table(training_setup const& setup, std::vector<std::string> const& systems,
-               std::vector<system_run> const& runs, std::optional<double> target,
+               std::vector<policy_run> const& runs, std::optional<double> target,
                claimed_model const& claimed = {});
 
   double target() const { return target_; }
@@ -158,17 +144,17 @@ class system_table {
 };
 
 /// The line of a run that has ended.
-std::string described(training_setup const& s, system_run const& run);
+std::string described(training_setup const& s, policy_run const& run);
 
 /// Trains every system with every seed, several at a time. `train(setup, system)` trains one, and
 /// is called from several threads; `say(run)` hears of each run, in order.
 /// Throws what `train` throws, of the first run in order.
 template <class Train, class Say>
-std::vector<system_run> train_systems(training_setup const& setup,
+std::vector<policy_run> train_systems(training_setup const& setup,
                                       std::vector<std::string> const& systems, std::int32_t seeds,
                                       std::size_t threads, Train const& train, Say const& say) {
   auto const count = systems.size() * static_cast<std::size_t>(seeds);
-  std::vector<std::promise<system_run>> done(count);
+  std::vector<std::promise<policy_run>> done(count);
   std::atomic<std::size_t> next = 0;
   std::atomic<bool> given_up = false;
   auto const work = [&] {
@@ -176,13 +162,15 @@ std::vector<system_run> train_systems(training_setup const& setup,
         auto own = setup;
         own.seed += i / systems.size();
         auto run = train(own, systems[i % systems.size()]);
-        done[i].set_value({run.name, own.seed, std::move(run.records), run.tied_state});
+        run.seed = own.seed;
+        run.parameters.clear();
+        done[i].set_value(std::move(run));
       } catch (...) {
         given_up = true;
         done[i].set_exception(std::current_exception());
       }
   };
-  std::vector<system_run> runs;
+  std::vector<policy_run> runs;
   std::vector<std::jthread> workers;
   for (std::size_t k = 0; k < std::min(std::max<std::size_t>(threads, 1), count); ++k)
     workers.emplace_back(work);
@@ -194,9 +182,9 @@ std::vector<system_run> train_systems(training_setup const& setup,
 }
 
 /// The same on the host: a run takes a thread, and there are as many as the machine has.
-std::vector<system_run> train_on_host(training_setup const& setup,
+std::vector<policy_run> train_on_host(training_setup const& setup,
                                       std::vector<std::string> const& systems, std::int32_t seeds,
                                       text_bytes const& text,
-                                      std::function<void(system_run const&)> const& say);
+                                      std::function<void(policy_run const&)> const& say);
 
 }  // namespace example

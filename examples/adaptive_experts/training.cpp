@@ -13,7 +13,8 @@ std::size_t parameter_count(training_setup const& s) {
 }
 
 expert_language_model model_of(training_setup const& s, text_bytes const& text) {
-  return {s.model, sampler(text, static_cast<std::size_t>(s.model.context) + 1, s.seed), s.seed};
+  return {s.model, text_sampler(text, static_cast<std::size_t>(s.model.context) + 1, s.seed),
+          s.seed};
 }
 
 void validate(training_setup const& s) {
@@ -51,7 +52,7 @@ void require_policy(std::string const& field, std::string_view name) {
     all += std::string(p.name) + ", ";
   }
   refuse_if(!flexmoe_interval(field, name), field,
-            quoted(name) + " is not one of " + all + "flexmoe-ITERATIONS, both");
+            quoted_text(name) + " is not one of " + all + "flexmoe-ITERATIONS, both");
 }
 
 policy policy_of(training_setup const& s, std::string_view name) {

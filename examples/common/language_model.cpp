@@ -1,5 +1,11 @@
 #include "language_model.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "cli.hpp"
+
 namespace example {
 
 void forward(block_parameters<float const> const& p, block_stash<float>& stash,
@@ -68,7 +74,7 @@ void language_model::initialise(shunt::stage_id s, std::uint64_t seed,
   if (p.out) draw(p.out->projection, 1.0 / width);
 }
 
-double language_model::forward(shunt::forward_pass const& a, sampler const& text) const {
+double language_model::forward(shunt::forward_pass const& a, text_sampler const& text) const {
   span_splitter<float const> deal(a.parameters);
   parameters_of<float const> const p(*this, a.stage, deal);
   span_splitter<float> deal_stash(a.stash);
@@ -117,7 +123,7 @@ void language_model::backward_input(shunt::backward_input_pass const& a) const {
 }
 
 void language_model::backward_weight(shunt::backward_weight_pass const& a,
-                                     sampler const& text) const {
+                                     text_sampler const& text) const {
   span_splitter<float const> deal_stash(a.stash);
   stash_of<float const> const kept(*this, a.stage, deal_stash);
   span_splitter<float> deal(a.gradient);

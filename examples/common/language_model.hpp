@@ -1,10 +1,7 @@
 #pragma once
-#include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <random>
 #include <span>
 
 #include "matrix.hpp"
@@ -90,9 +87,9 @@ struct language_model {
   void initialise(shunt::stage_id s, std::uint64_t seed, std::span<float> parameters) const;
 
   /// The answer is the micro-batch's loss on the last stage, 0 elsewhere.
-  double forward(shunt::forward_pass const& p, sampler const& text) const;
+  double forward(shunt::forward_pass const& p, text_sampler const& text) const;
   void backward_input(shunt::backward_input_pass const& p) const;
-  void backward_weight(shunt::backward_weight_pass const& p, sampler const& text) const;
+  void backward_weight(shunt::backward_weight_pass const& p, text_sampler const& text) const;
 
   // --- where everything lies in the floats of parameters and stashes; nothing here reads or writes
   // them

@@ -1,5 +1,11 @@
 #include "language_training.hpp"
 
+#include <algorithm>
+#include <limits>
+#include <string>
+
+#include "cli.hpp"
+
 template class shunt::pipeline_work<example::language_model_on_text>;
 
 namespace example {
@@ -22,7 +28,7 @@ language_training const& checked(language_training const& t) {
   return t;
 }
 
-training_result train_undisturbed(language_training training, text_bytes const& bytes) {
+undisturbed_training train_undisturbed(language_training training, text_bytes const& bytes) {
   training.unit = std::chrono::nanoseconds{0};
   training.gradient_type = shunt::element::int64;
   language_work work(training, bytes);
@@ -46,29 +52,7 @@ void language_model_on_text::backward_weight(shunt::backward_weight_pass const& 
 }
 
 language_work::language_work(language_training const& t, text_bytes const& bytes)
-    : pipeline_work({checked(t), bytes}, t.settings(), t.optimizer),
-      costs_(t.job),
-      unit_(t.unit),
-      spent_(static_cast<std::size_t>(t.job.ranks())) {}
-
-double language_work::computing_share() const {
-  double largest = 0;
-  for (auto const& kinds : spent_)
-    for (auto const& [kind, spent] : kinds)
-      largest = std::max(largest, static_cast<double>(spent.computing.count()) /
-                                      static_cast<double>(spent.whole.count()));
-  return largest;
-}
-
-void language_work::operator()(shunt::rank_id r, shunt::task const& t) {
-  auto const start = clock::now();
-  pipeline_work::operator()(r, t);
-  auto const whole = costs_.compute(r, t.op) * unit_;
-  if (whole.count() == 0) return;
-  auto& spent = spent_[r.index()][t.op.kind];
-  spent.computing += clock::now() - start;
-  spent.whole += whole;
-  std::this_thread::sleep_until(start + whole);
-}
+    : paced_work(shunt::job_costs(t.job), t.unit, t.job.ranks(),
+                 language_model_on_text(checked(t), bytes), t.settings(), t.optimizer) {}
 
 }  // namespace example

@@ -1,14 +1,8 @@
 #pragma once
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <limits>
-#include <map>
 #include <optional>
 #include <span>
-#include <string>
-#include <thread>
-#include <utility>
 #include <vector>
 
 #include "language_model.hpp"
@@ -20,10 +14,12 @@
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/simulate/cost_model.hpp"
 #include "shunt/train/optimizer.hpp"
+#include "shunt/train/paced_work.hpp"
 #include "shunt/train/pipeline_model.hpp"
 #include "shunt/train/pipeline_run.hpp"
 #include "shunt/train/pipeline_training.hpp"
 #include "shunt/train/pipeline_work.hpp"
+#include "shunt/train/undisturbed.hpp"
 #include "text.hpp"
 
 namespace example {
@@ -78,7 +74,7 @@ class language_model_on_text {
 
  private:
   language_model model_;
-  sampler text_;
+  text_sampler text_;
   std::uint64_t seed_;
   std::vector<bad_gradient> inject_;
 };
@@ -90,53 +86,23 @@ extern template class shunt::pipeline_work<example::language_model_on_text>;
 namespace example {
 
 /// The work of such a training, whose operations may take a time of their own.
-class language_work : public shunt::pipeline_work<language_model_on_text> {
+class language_work
+    : public shunt::paced_work<shunt::pipeline_work<language_model_on_text>, shunt::job_costs> {
  public:
   language_work(language_training const& t, text_bytes const& bytes);
 
-  using shunt::pipeline_work<language_model_on_text>::parameters;
+  using paced_work::parameters;
   /// The parameters of a worker.
   std::span<float const> parameters(shunt::rank_id r) {
     return parameters(r, training().job.worker_of(r).stage);
   }
-
-  void operator()(shunt::rank_id r, shunt::task const& t);
-  /// Real computation over the time that operations are to take, of the worker and kind of
-  /// operation where it is largest, over everything run so far; 0 where operations don't wait.
-  double computing_share() const;
-
- private:
-  using clock = std::chrono::steady_clock;
-  struct time_spent {
-    std::chrono::nanoseconds computing{0}, whole{0};
-  };
-
-  shunt::job_costs costs_;
-  std::chrono::nanoseconds unit_;
-  std::vector<std::map<shunt::op_kind, time_spent>> spent_;  // by rank, each of its own thread
 };
 
 static_assert(shunt::restorable_work<language_work>);
 
-/// What training comes to.
-struct training_result {
-  std::vector<double> losses{};                  ///< by iteration
-  std::vector<std::vector<float>> parameters{};  ///< by stage
-};
-
-/// The same training without failures, under another schedule, on the executor that is given.
-template <class Work, class Executor>
-training_result train_undisturbed(Work& work, Executor const& executor) {
-  training_result all{.losses = shunt::train_without_failures(work, executor)};
-  auto const& job = work.training().job;
-  for (shunt::stage_id const s : shunt::ids<shunt::stage_id>(job.stages)) {
-    auto const values = work.parameters(job.rank_of({0, s}));
-    all.parameters.emplace_back(values.begin(), values.end());
-  }
-  return all;
-}
+using shunt::train_undisturbed, shunt::undisturbed_training;
 
 /// On one thread of the host, with exact gradients.
-training_result train_undisturbed(language_training training, text_bytes const& bytes);
+undisturbed_training train_undisturbed(language_training training, text_bytes const& bytes);
 
 }  // namespace example

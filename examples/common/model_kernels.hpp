@@ -8,7 +8,7 @@
 
 #include "shunt/core/host_device.hpp"
 #include "shunt/core/id.hpp"
-#include "window_choice.hpp"
+#include "shunt/device/window_choice.hpp"
 
 namespace example {
 
@@ -33,7 +33,7 @@ struct text_windows {
 
 /// An item is a row.
 struct choose_windows {
-  window_choice choice{};
+  shunt::window_choice choice{};
   std::int64_t const* iteration = nullptr;
   std::int64_t microbatch = 0;  ///< counted over all pipelines
   std::int64_t* starts = nullptr;

@@ -25,7 +25,7 @@ inline std::optional<std::int32_t> flexmoe_interval(std::string const& field,
                                                     std::string_view name) {
   constexpr std::string_view begin = "flexmoe-";
   if (name.substr(0, begin.size()) != begin) return std::nullopt;
-  return static_cast<std::int32_t>(parse_integer(field + " (interval of " + quoted(name) + ")",
+  return static_cast<std::int32_t>(parse_integer(field + " (interval of " + quoted_text(name) + ")",
                                                  name.substr(begin.size()), 1, 1'000'000));
 }
 
@@ -42,7 +42,7 @@ inline std::vector<moe_system> parse_moe_systems(std::string const& field, std::
       all.push_back({.name = std::string(name), .solver = "flexmoe", .every = *every});
     else
       throw shunt::invalid_problem(
-          field, quoted(name) + " is none of swift_moe, deepspeed and flexmoe-ITERATIONS");
+          field, quoted_text(name) + " is none of swift_moe, deepspeed and flexmoe-ITERATIONS");
   }
   return all;
 }

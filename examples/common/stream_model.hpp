@@ -6,17 +6,19 @@
 #include <span>
 #include <vector>
 
+#include "cli.hpp"
 #include "language_model.hpp"
 #include "language_training.hpp"
 #include "model_kernels.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
+#include "shunt/device/product_shape.hpp"
 #include "shunt/train/aligned_bytes.hpp"
 #include "shunt/train/stream_pipeline_model.hpp"
 #include "shunt/train/stream_pipeline_work.hpp"
+#include "shunt/train/training_device.hpp"
 #include "text.hpp"
-#include "training_device.hpp"
 
 namespace example {
 
@@ -49,7 +51,7 @@ struct pass_scratch {
 /// language_model.hpp from and into the same places of parameters, stash and gradient, all in the
 /// device's memory. A product goes to scratch and a kernel puts it where it belongs, so that an
 /// operation whose condition doesn't hold leaves no trace.
-template <training_device Device>
+template <shunt::matrix_device Device>
 struct model_pass {
   Device& device;
   typename Device::system::stream_ref on;
@@ -149,7 +151,7 @@ struct model_pass {
     device.each(on, n, f, condition);
   }
   template <class A, class B>
-  void multiply(product_shape const& shape, A const& a, B const& b) const {
+  void multiply(shunt::product_shape const& shape, A const& a, B const& b) const {
     device.multiply(on, shape, a.data(), b.data(), scratch.product);
   }
   /// batch x columns numbers; without a source of their own those of the last product.
@@ -171,7 +173,7 @@ struct model_pass {
 };
 
 /// The model and the text that it reads on a device, as the library trains it.
-template <training_device Device>
+template <shunt::matrix_device Device>
 class language_model_on_streams {
  public:
   using place = shunt::stream_place<Device>;
@@ -182,7 +184,7 @@ class language_model_on_streams {
       : host_(checked(t), bytes),
         model_(t.model),
         inject_(t.inject),
-        choice_(sampler(bytes, t.model.window(), t.seed).choice()),
+        choice_(text_sampler(bytes, t.model.window(), t.seed).choice()),
         text_(std::make_shared<memory>(device.memory(bytes.size()))),
         bad_(std::make_shared<memory>(device.memory(t.inject.size() * sizeof(bad_gradient)))) {
     refuse_if(t.unit.count() != 0, "op-ms", "operations on streams take what they take");
@@ -235,12 +237,12 @@ class language_model_on_streams {
   language_model_on_text host_;
   language_model model_;
   std::vector<bad_gradient> inject_;
-  window_choice choice_;
+  shunt::window_choice choice_;
   std::shared_ptr<memory> text_, bad_;
 };
 
 /// language_work on the streams of one device. Losses differ from the host's by rounding.
-template <training_device Device>
+template <shunt::matrix_device Device>
 class stream_language_work
     : public shunt::stream_pipeline_work<Device, language_model_on_streams<Device>> {
   using base = shunt::stream_pipeline_work<Device, language_model_on_streams<Device>>;

@@ -13,13 +13,15 @@
 #include <nlohmann/json.hpp>
 
 #include "cli.hpp"
-#include "output_file.hpp"
-#include "report.hpp"
 #include "shunt/core/error.hpp"
+#include "shunt/io/html_page.hpp"
+#include "shunt/io/text_table.hpp"
+#include "shunt/launch/output_file.hpp"
 
 namespace {
 
 using namespace example;
+using shunt::fixed;
 
 namespace fs = std::filesystem;
 using nlohmann::json;
@@ -54,7 +56,7 @@ std::vector<fs::path> pictures(fs::path const& folder, std::string const& prefix
   return found;
 }
 
-void show_training(report& page, fs::path const& dir) {
+void show_training(shunt::html_page& page, fs::path const& dir) {
   auto const train = json_of(dir / "train.json");
   auto const& iterations = train.at("iterations");
   page.section("Training goes on through lost workers (SlipStream)")
@@ -89,7 +91,7 @@ void show_training(report& page, fs::path const& dir) {
   }
 }
 
-void show_schedules(report& page, fs::path const& dir) {
+void show_schedules(shunt::html_page& page, fs::path const& dir) {
   auto const variants = json_of(dir / "variants.json").at("variants");
   page.section("What each part of SlipStream buys")
       .prose("Every operation waits for its number of ticks, so that the schedules show their real "
@@ -109,7 +111,7 @@ void show_schedules(report& page, fs::path const& dir) {
                 variants.at(i).at("name").get<std::string>() + ", as measured");
 }
 
-void show_experts(report& page, fs::path const& dir, fs::path const& printed) {
+void show_experts(shunt::html_page& page, fs::path const& dir, fs::path const& printed) {
   auto const text = content_of(printed);
   auto const summary = text.find("\n\n");
   refuse_if(summary == std::string::npos, printed.string(), "has no summary");
@@ -124,7 +126,7 @@ void show_experts(report& page, fs::path const& dir, fs::path const& printed) {
     page.figure(content_of(map), map.stem().string());
 }
 
-void show_papers(report& page, fs::path const& dir) {
+void show_papers(shunt::html_page& page, fs::path const& dir) {
   page.section("The papers' comparisons")
       .prose("All systems on one recorded trace of nodes that come and go. Rates of SlipStream, "
              "Oobleck, Bamboo and Varuna come from this library's solvers, what changes cost from "
@@ -141,12 +143,12 @@ int main(int argc, char** argv) {
   return guarded([&] {
     refuse_if(argc != 2, "arguments", "one folder is wanted: demo_report DIR");
     fs::path const dir = argv[1];
-    report page("shunt: what the demo found");
+    shunt::html_page page("shunt: what the demo found");
     show_training(page, dir / "train");
     show_schedules(page, dir / "schedules");
     show_experts(page, dir / "experts", dir / "experts.txt");
     show_papers(page, dir);
-    output_file("DIR", dir / "report.html").write(rendered([&](std::ostream& out) {
+    shunt::output_file("DIR", dir / "report.html").write(shunt::rendered([&](std::ostream& out) {
       out << page;
     }));
     std::cout << "wrote " << (dir / "report.html").string() << "\n";

@@ -15,14 +15,15 @@
 #include <vector>
 
 #include "cli.hpp"
-#include "report.hpp"
 #include "shunt/json.hpp"
 #include "shunt/shunt.hpp"
-#include "solvers.hpp"
+#include "shunt/solve/named/expert_solvers.hpp"
 
 namespace place_experts {
 
 using namespace example;
+using placed = shunt::solution<shunt::expert_placement>;
+using settings = shunt::expert_solver_settings;
 
 /// Takes a table of one row a layer and rank as the problem's sources; loads are their sums. Throws
 /// invalid_problem, naming the file and row.
@@ -84,7 +85,7 @@ inline void require_equal_slots(std::string const& format,
 /// The solver and settings that the command line asks for, as one solver.
 struct chosen {
   static constexpr std::string_view name = "the solver";
-  solver const* with = nullptr;
+  shunt::named_expert_solver const* with = nullptr;
   settings set{};
 
   placed operator()(shunt::expert_layers const& layers) const { return solve(layers, *with, set); }
@@ -148,7 +149,7 @@ inline void write_budgeted(std::ostream& out, bool as_json, shunt::expert_layers
     }
     all["layers"].push_back({{"slots_per_rank", one.slots_per_rank},
                              {"replicas", shunt::replica_counts(plan, 0).items()},
-                             {"slots", numbers_of(plan.layer(0))},
+                             {"slots", shunt::numbers_of(plan.layer(0))},
                              {"max_over_mean", balance},
                              {"fullest_rank_tokens", tokens}});
   }
@@ -158,7 +159,7 @@ inline void write_budgeted(std::ostream& out, bool as_json, shunt::expert_layers
   all["tokens_at_best"] = answer.slots.lower_bound;
   all["tokens_evenly_dealt"] = answer.evenly < 0 ? nullptr : nlohmann::ordered_json(answer.evenly);
   all["reason"] = answer.slots.reason;
-  print_json(out, all);
+  shunt::print_json(out, all);
 }
 
 /// Returns which ranks live: all but those of `dead`, "2,5". Throws invalid_problem, which names
@@ -203,7 +204,7 @@ inline void add_moves(nlohmann::ordered_json& answer, shunt::expert_layers const
                       std::vector<std::int32_t> const& all_slots, std::optional<double> balance) {
   auto const all = on_all(plan, all_slots);
   for (shunt::layer_id l : shunt::ids<shunt::layer_id>(layers.layers)) {
-    answer["layers"][l.index()]["slots"] = numbers_of(all.layer(l));
+    answer["layers"][l.index()]["slots"] = shunt::numbers_of(all.layer(l));
   }
   if (layers.previous.empty()) return;
   std::vector<std::int64_t> number;  // of each slot of the plan among those of all ranks
@@ -221,7 +222,7 @@ inline void add_moves(nlohmann::ordered_json& answer, shunt::expert_layers const
       layer["moves_for_balance"] =
           reached ? nlohmann::ordered_json(front.back().moves) : nlohmann::ordered_json(nullptr);
     }
-    layer["lost"] = numbers_of(shunt::lost_experts(layers, l));
+    layer["lost"] = shunt::numbers_of(shunt::lost_experts(layers, l));
     auto list = nlohmann::ordered_json::array();
     for (; next != moves.end() && next->layer == l; ++next) {
       if (next->sender == next->receiver) continue;  // a copy within a rank

@@ -16,10 +16,8 @@
 #include "cli.hpp"
 #include "moe_system.hpp"
 #include "replay_table.hpp"
-#include "report.hpp"
 #include "shunt/json.hpp"
 #include "shunt/shunt.hpp"
-#include "solvers.hpp"
 
 namespace {
 
@@ -153,7 +151,7 @@ void write_json(shunt::expert_layers const& layers, placed const& answer, std::s
     for (shunt::layer_id l : shunt::ids<shunt::layer_id>(layers.layers)) {
       out["layers"].push_back(
           {{"replicas", shunt::replica_counts(answer.plan, l).items()},
-           {"slots", numbers_of(answer.plan.layer(l))},
+           {"slots", shunt::numbers_of(answer.plan.layer(l))},
            {"max_over_mean", shunt::max_over_mean(layers.loads_of(l), answer.plan, l)},
            {"lower_bound", shunt::max_over_mean_bound(layers, l)}});
       if (!layers.previous.empty())
@@ -175,7 +173,7 @@ void write_json(shunt::expert_layers const& layers, placed const& answer, std::s
               asked ? std::optional(balance_of(o)) : std::nullopt);
   }
   out["reason"] = answer.reason;
-  print_json(std::cout, out);
+  shunt::print_json(std::cout, out);
 }
 
 void write_text(shunt::expert_layers const& layers, placed const& answer, std::string const& solver,
@@ -203,7 +201,8 @@ void write_text(shunt::expert_layers const& layers, placed const& answer, std::s
   }
 }
 
-int place_budgeted(options const& o, shunt::expert_layers const& layers, solver const& solver) {
+int place_budgeted(options const& o, shunt::expert_layers const& layers,
+                   shunt::named_expert_solver const& solver) {
   refuse_if(!o.previous.empty(), "--previous",
             "has as many slots in every layer, which --slot-budget changes");
   refuse_if(o.format == "eplb" || o.format == "csv" || start_format_of(o.format).has_value(),
@@ -225,9 +224,9 @@ int place(options const& o) {
   std::vector<std::int64_t> numbers;
   auto const layers = layers_of(o, numbers);
   bool const repairs = is_damaged(layers) || (!o.dead.empty() && !layers.previous.empty());
-  auto const& solver = solver_named(!o.solver.empty() ? o.solver
-                                    : repairs         ? "elastic"
-                                                      : "swift_moe");
+  auto const& solver = shunt::expert_solver_named("--solver", !o.solver.empty() ? o.solver
+                                                              : repairs         ? "elastic"
+                                                                                : "swift_moe");
   refuse_if(o.budget >= 0 && !solver.keeps_budget, "--budget",
             std::string(solver.name) + " keeps to none; incremental and elastic do");
   refuse_if(o.near_sources && layers.sources.empty(), "--near-sources",
@@ -259,7 +258,7 @@ int place(options const& o) {
   if (auto const system = start_format_of(format))
     shunt::write_start_placement(std::cout, *system, answer.plan, numbers);
   auto const map = physical_map_of(on_all(answer.plan, shunt::deal_slots(o.slots, o.ranks)));
-  if (format == "eplb") print_json(std::cout, nlohmann::json(map));
+  if (format == "eplb") shunt::print_json(std::cout, nlohmann::json(map));
   if (format == "csv")
     shunt::write_csv(std::cout,
                      {.columns = static_cast<std::size_t>(map.slots),
@@ -273,8 +272,9 @@ int replay(options const& o) {
   refuse_if(o.format == "eplb" || start_format_of(o.format).has_value(), "--format",
             o.format + " is one placement; a replay writes text, json or csv");
   refuse_if(!o.dead.empty(), "--dead", "is for --loads; in a replay all ranks live");
-  refuse_if(o.budget >= 0 && !o.solver.empty() && !solver_named(o.solver).keeps_budget, "--budget",
-            o.solver + " keeps to none; incremental does");
+  refuse_if(o.budget >= 0 && !o.solver.empty() &&
+                !shunt::expert_solver_named("--solver", o.solver).keeps_budget,
+            "--budget", o.solver + " keeps to none; incremental does");
   refuse_if(o.slot_budget > 0, "--slot-budget",
             "is for --loads; a replay gives every layer --slots");
   static_cast<void>(room_of(o));  // refuses what needs sources
@@ -304,7 +304,7 @@ int replay(options const& o) {
       .network_bandwidth = static_cast<double>(o.network),
       .host_bandwidth = static_cast<double>(o.host)};
   auto const set = settings_of(o);
-  auto const& predict = named(predictors, o.predict);
+  auto const& predict = named(shunt::load_predictors, o.predict);
   replay_setting const replayed{known, how, predict, model};
   bool const systems = !o.systems.empty();
   auto const rows =
@@ -377,7 +377,7 @@ int main(int argc, char** argv) {
          "leave their group's node; incremental: few moves; elastic: after lost and new ranks; "
          "lazarus: survives failures; flexmoe: expand,\n"
          "shrink, migrate; shadow: FasterMoE's; exact_placement: proved, for about 16 slots")
-      ->one_of(names_of(solvers));
+      ->one_of(names_of(shunt::expert_solvers));
   auto* const policy =
       app.add_option("--policy", o.policy,
                      "instead of --solver: as a system places, swift_moe, deepspeed (uniform, room "
@@ -429,7 +429,7 @@ int main(int argc, char** argv) {
       ->excludes("--policy");
   app.add_option("--predict", o.predict,
                  "loads that policies expect in the next window, from those so far")
-      ->one_of(names_of(predictors))
+      ->one_of(names_of(shunt::load_predictors))
       ->capture_default_str();
   auto* const factor = app.add_option("--capacity-factor", o.factor,
                                       "a slot takes this times tokens / slots; tokens beyond are "

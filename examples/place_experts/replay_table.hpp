@@ -9,14 +9,15 @@
 #include <utility>
 #include <vector>
 
+#include "answers.hpp"
 #include "moe_system.hpp"
-#include "report.hpp"
+#include "shunt/json/print.hpp"
 #include "shunt/shunt.hpp"
-#include "solvers.hpp"
 
 namespace place_experts {
 
 using namespace example;
+using shunt::fixed;
 
 /// A policy over a series.
 struct policy_row {
@@ -32,10 +33,10 @@ struct policy_row {
 struct replay_setting {
   shunt::load_series const& series;
   shunt::replay_options options{};
-  predictor const& predict;
+  shunt::named_predictor const& predict;
   shunt::expert_traffic model{};
 
-  policy_row operator()(std::string name, solver const& s, settings const& how,
+  policy_row operator()(std::string name, shunt::named_expert_solver const& s, settings const& how,
                         std::int32_t every) const {
     auto own = options;
     own.every = every;
@@ -57,7 +58,8 @@ inline std::vector<policy_row> replay_systems(replay_setting const& replayed,
   std::vector<policy_row> rows;
   set.every_slot = true;
   for (auto const& system : systems)
-    rows.push_back(replayed(system.name, solver_named(system.solver), set, system.every));
+    rows.push_back(replayed(system.name, shunt::expert_solver_named("--policy", system.solver), set,
+                            system.every));
   return rows;
 }
 
@@ -68,7 +70,7 @@ inline std::vector<policy_row> replay_all(replay_setting const& replayed, std::s
   std::vector<policy_row> rows;
   auto const& options = replayed.options;
   bool const grouped = options.groups > 0 && options.ranks_per_node > 0;
-  for (auto const& s : solvers) {
+  for (auto const& s : shunt::expert_solvers) {
     bool const listed = s.replayed && (grouped || !s.grouped);
     if (only.empty() ? !listed : s.name != only) continue;
     auto kept = set;
@@ -106,7 +108,7 @@ inline void write_text(std::ostream& out, std::vector<policy_row> const& rows,
                                : "placed anew every " + std::to_string(options.every) + " windows")
       << ", expecting the " << predict.name << " loads; "
       << std::min(options.first, options.history) << " earlier windows known\n\n";
-  text_table table(20, 9);
+  shunt::text_table table(20, 9);
   std::vector<std::string> head{"policy", "fitted", "next",       "worst",
                                 "exact",  "moves",  "slot drops", "rank drops"};
   if (grouped) head.emplace_back("spilled");
@@ -160,7 +162,7 @@ inline void write_text(std::ostream& out, std::vector<policy_row> const& rows,
   }
   out << "\ntraffic of a layer and step, by the formulas of SYMI: gradients and weights, and what "
          "re-placement adds\n";
-  text_table phases(20, 9);
+  shunt::text_table phases(20, 9);
   phases.row({"policy", "state", "phases MB", "moved MB", "phases ms", "moved ms", "all ms"});
   auto const traffic_row = [&](std::string const& policy, std::string_view state,
                                shunt::replacement_traffic const& t) {
@@ -172,7 +174,8 @@ inline void write_text(std::ostream& out, std::vector<policy_row> const& rows,
   if (!rows.empty()) traffic_row("any of them", "decoupled", rows[0].decoupled);
   out << phases;
   out << "\nhow far each predictor is off on this series, as a share of the tokens:";
-  for (auto const& p : predictors) out << ' ' << p.name << ' ' << percent(p.error(series));
+  for (auto const& p : shunt::load_predictors)
+    out << ' ' << p.name << ' ' << percent(p.error(series));
   out << '\n';
 }
 
@@ -217,9 +220,9 @@ inline void write_json(std::ostream& out, std::vector<policy_row> const& rows,
     all["policies"].push_back(std::move(one));
   }
   auto errors = json::object();
-  for (auto const& p : predictors) errors[std::string(p.name)] = p.error(series);
+  for (auto const& p : shunt::load_predictors) errors[std::string(p.name)] = p.error(series);
   all["prediction_errors"] = errors;
-  print_json(out, all);
+  shunt::print_json(out, all);
 }
 
 inline void write_csv(std::ostream& out, std::vector<policy_row> const& rows) {

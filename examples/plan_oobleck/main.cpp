@@ -14,12 +14,12 @@
 #include <vector>
 
 #include "cli.hpp"
-#include "report.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/io/csv_fields.hpp"
 #include "shunt/io/template_layer_csv.hpp"
+#include "shunt/json/print.hpp"
 #include "shunt/measure/template_times.hpp"
 #include "shunt/problem/batch_problem.hpp"
 #include "shunt/problem/pipeline_losses.hpp"
@@ -37,7 +37,7 @@ using nlohmann::ordered_json;
 /// The number that `text` is, all of it. Throws invalid_problem, naming the place and the text.
 double parse_number(std::string const& place, std::string_view text) {
   if (auto const value = shunt::finite_number(text)) return *value;
-  throw shunt::invalid_problem(place, example::quoted(text) + " is not a number");
+  throw shunt::invalid_problem(place, quoted_text(text) + " is not a number");
 }
 
 /// "2:0.1,4:0.2": times of all-reduces on 2, 4 ... GPUs. Throws invalid_problem, naming the item.
@@ -142,9 +142,9 @@ int plan_templates(options const& o) {
     for (auto const& s : t.stages) stages.push_back({s.first, s.end, s.gpus});
     templates.push_back({{"nodes", t.nodes}, {"time", t.time}, {"stages", std::move(stages)}});
   }
-  print_json(std::cout, {{"cost", o.cost},
-                         {"minimum", shunt::least_nodes(problem)},
-                         {"templates", std::move(templates)}});
+  shunt::print_json(std::cout, {{"cost", o.cost},
+                                {"minimum", shunt::least_nodes(problem)},
+                                {"templates", std::move(templates)}});
   return 0;
 }
 
@@ -170,17 +170,17 @@ int plan_reconfiguration(options const& o) {
   auto const answer = planner(losses);
   auto const& plan = answer.plan;
   auto pipelines = ordered_json::array();
-  for (auto const& ranks : plan.pipelines) pipelines.push_back(numbers_of(ranks));
+  for (auto const& ranks : plan.pipelines) pipelines.push_back(shunt::numbers_of(ranks));
   auto copies = ordered_json::array();
   for (auto const& c : plan.copies)
     copies.push_back(
-        {{"layer", c.layer.value()}, {"from", c.from.value()}, {"to", numbers_of(c.to)}});
-  print_json(std::cout, {{"status", to_string(answer.status)},
-                         {"reason", answer.reason},
-                         {"pipelines", std::move(pipelines)},
-                         {"copies", std::move(copies)},
-                         {"lost_layers", numbers_of(plan.lost_layers)},
-                         {"published_stops", numbers_of(plan.published_stops)}});
+        {{"layer", c.layer.value()}, {"from", c.from.value()}, {"to", shunt::numbers_of(c.to)}});
+  shunt::print_json(std::cout, {{"status", to_string(answer.status)},
+                                {"reason", answer.reason},
+                                {"pipelines", std::move(pipelines)},
+                                {"copies", std::move(copies)},
+                                {"lost_layers", shunt::numbers_of(plan.lost_layers)},
+                                {"published_stops", shunt::numbers_of(plan.published_stops)}});
   if (answer.has_plan()) return 0;
   std::cerr << to_string(answer.status) << ": " << answer.reason << std::endl;
   return 1;
@@ -212,10 +212,10 @@ int plan_batch(options const& o) {
     most.push_back(*std::max_element(pipelines.begin(), pipelines.end()));
     each.push_back(pipelines);
   }
-  print_json(std::cout, {{"microbatches", std::move(most)},
-                         {"pipelines", std::move(each)},
-                         {"objective", answer.objective},
-                         {"time", shunt::iteration_time(split, answer.plan, objective)}});
+  shunt::print_json(std::cout, {{"microbatches", std::move(most)},
+                                {"pipelines", std::move(each)},
+                                {"objective", answer.objective},
+                                {"time", shunt::iteration_time(split, answer.plan, objective)}});
   return 0;
 }
 

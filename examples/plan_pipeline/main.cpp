@@ -15,9 +15,9 @@
 #include <vector>
 
 #include "cli.hpp"
-#include "output_file.hpp"
 #include "policies.hpp"
-#include "report.hpp"
+#include "shunt/json/print.hpp"
+#include "shunt/launch/output_file.hpp"
 #include "shunt/shunt.hpp"
 #include "solvers.hpp"
 #include "unlike.hpp"
@@ -32,7 +32,7 @@ constexpr std::int64_t most_cells =
 
 planned plan(shunt::pipeline_job const& job, std::string const& solver,
              shunt::slipstream const& slipstream) {
-  for (auto const& known : solvers)
+  for (auto const& known : shunt::pipeline_solvers)
     if (known.name == solver) return known.solve(job);
   return shunt::solve(job, slipstream);
 }
@@ -54,7 +54,7 @@ shunt::stage_layout parse_layout(std::string layout, std::int32_t chunks, std::s
   constexpr std::array named = {"",     "linear",        "looped",     "v",
                                 "wave", "bidirectional", "stage-major"};
   if (std::find(named.begin(), named.end(), layout) == named.end()) {
-    auto const shown = example::quoted(layout);
+    auto const shown = quoted_text(layout);
     throw shunt::invalid_problem(
         "--layout",
         shown.substr(1, shown.size() - 2) +
@@ -62,7 +62,7 @@ shunt::stage_layout parse_layout(std::string layout, std::int32_t chunks, std::s
   }
   if (layout.empty()) {
     layout = "linear";
-    for (auto const& known : solvers)
+    for (auto const& known : shunt::pipeline_solvers)
       if (known.name == solver) layout = known.layout;
     if (chunks > 1 && layout == "linear") layout = "looped";
   }
@@ -84,7 +84,7 @@ shunt::stash_cap parse_memory(std::string const& text) {
   if (text == "1f1b") return shunt::stash_cap::one_f_one_b();
   refuse_if(text.find_first_not_of("+-0123456789,KMGT") != std::string::npos || text.empty(),
             "--memory",
-            example::quoted(text) +
+            quoted_text(text) +
                 " is none of none, 1f1b, a number such as 4, 512M or 8G, and a list of one a rank");
   auto limits = parse_sizes("--memory", text);
   if (limits.size() > 1) return shunt::stash_cap::per_rank(std::move(limits));
@@ -97,11 +97,11 @@ shunt::stash_cap parse_memory(std::string const& text) {
 void write_files(shunt::pipeline_job const& job, planned const& answer,
                  shunt::timetable const& table, std::string const& plain,
                  std::string const& with_comms, shunt::pytorch_release release) {
-  std::vector<std::pair<output_file, std::string>> files;
+  std::vector<std::pair<shunt::output_file, std::string>> files;
   auto const add = [&](std::string const& option, std::string const& path, auto const& write) {
     if (path.empty()) return;
     try {
-      files.emplace_back(output_file(option, path), rendered(write));
+      files.emplace_back(shunt::output_file(option, path), shunt::rendered(write));
     } catch (shunt::invalid_problem const& refused) {
       if (refused.field() == option) throw;
       throw shunt::invalid_problem(option, refused.what());
@@ -179,22 +179,24 @@ json shown(bamboo_plan const& bamboo) {
           op, op.kind == shunt::op_kind::forward ? forward : std::string(1, letter(op.kind))));
     return all;
   };
-  out["takeover"] = {
-      {"lost", shown(takeover.lost)},           {"shadow", shown(takeover.shadow)},
-      {"failed_at", bamboo.failed_at},          {"reused", list(takeover.reused, "R")},
-      {"resumed", list(takeover.resumed, "F")}, {"survivors", numbers_of(takeover.survivors)}};
+  out["takeover"] = {{"lost", shown(takeover.lost)},
+                     {"shadow", shown(takeover.shadow)},
+                     {"failed_at", bamboo.failed_at},
+                     {"reused", list(takeover.reused, "R")},
+                     {"resumed", list(takeover.resumed, "F")},
+                     {"survivors", shunt::numbers_of(takeover.survivors)}};
   return out;
 }
 
 void add_policy(json& out, result const& r) {
   out["policy"] = r.policy;
   if (!r.answer.has_plan()) return;
-  out["members"] = numbers_of(r.after.members);
-  out["waiting"] = numbers_of(r.after.waiting);
+  out["members"] = shunt::numbers_of(r.after.members);
+  out["waiting"] = shunt::numbers_of(r.after.waiting);
   out["copies"] = json::array();
   for (auto const& c : r.after.copies)
     out["copies"].push_back(
-        {{"stage", c.layer.value()}, {"from", c.from.value()}, {"to", numbers_of(c.to)}});
+        {{"stage", c.layer.value()}, {"from", c.from.value()}, {"to", shunt::numbers_of(c.to)}});
 }
 
 void write_json(result const& r) {
@@ -249,7 +251,7 @@ void write_json(result const& r) {
       out["workers"].push_back(std::move(shown));
     }
   }
-  print_json(std::cout, out);
+  shunt::print_json(std::cout, out);
 }
 
 /// Who goes on as what, in a line.

@@ -66,8 +66,7 @@ inline void make_unlike(unlike_options const& options, shunt::pipeline_job& job)
     rest.remove_prefix(std::min(rest.size(), item.size() + 1));
     auto const cross = item.find('x');
     if (cross == std::string_view::npos)
-      throw shunt::invalid_problem("--slow",
-                                   example::quoted(item) + " is not pipeline:stage x factor");
+      throw shunt::invalid_problem("--slow", quoted_text(item) + " is not pipeline:stage x factor");
     auto const factor = example::parse_factor("--slow (factor)", item.substr(cross + 1));
     job.costs = shunt::slowed(job, example::parse_worker("--slow", item.substr(0, cross)),
                               static_cast<double>(factor.numerator) /

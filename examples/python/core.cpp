@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "arrays.hpp"
-#include "plan_pipeline/solvers.hpp"
 #include "rebalance.hpp"
 #include "shunt/check/pipeline.hpp"
 #include "shunt/check/program.hpp"
@@ -23,6 +22,8 @@
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
 #include "shunt/measure/placement_bounds.hpp"
+#include "shunt/solve/named/pipeline_solvers.hpp"
+#include "shunt/solve/pipeline/slipstream.hpp"
 #include "shunt/version.hpp"
 #include "values.hpp"
 
@@ -55,7 +56,7 @@ py::tuple tuple_of(shunt::solution<Plan> const& s) {
 /// Returns the layout that a solver of pipelines is for, as a job's JSON says it.
 nlohmann::json layout_for(std::string const& solver) {
   std::string names;
-  for (auto const& known : plan_pipeline::solvers) {
+  for (auto const& known : shunt::pipeline_solvers) {
     if (known.name == solver && known.layout == "looped") return {{"looped", 2}};
     if (known.name == solver && (known.layout == "v" || known.layout == "wave"))
       return {{"wave", 2}};
@@ -67,9 +68,10 @@ nlohmann::json layout_for(std::string const& solver) {
                         "'" + solver + "' is none of " + names + std::string("slipstream"));
 }
 
-plan_pipeline::planned plan_pipeline_of(shunt::pipeline_job const& job, std::string const& solver,
-                                        shunt::slipstream const& slipstream) {
-  for (auto const& known : plan_pipeline::solvers)
+shunt::solution<shunt::pipeline_schedule> plan_pipeline_of(shunt::pipeline_job const& job,
+                                                           std::string const& solver,
+                                                           shunt::slipstream const& slipstream) {
+  for (auto const& known : shunt::pipeline_solvers)
     if (known.name == solver) return known.solve(job);
   static_cast<void>(layout_for(solver));  // refuses what is no solver
   return shunt::solve(job, slipstream);
@@ -142,7 +144,7 @@ void bind_pipelines(py::module_& m) {
   m.def("layout_for", [](std::string const& solver) { return python_of(layout_for(solver)); });
   m.def("plan_pipeline", [](shunt::pipeline_job const& job, std::string const& solver,
                             std::int64_t effort, bool reroute, bool split, bool stagger) {
-    plan_pipeline::planned found;
+    shunt::solution<shunt::pipeline_schedule> found;
     {
       py::gil_scoped_release const others_run;
       found = plan_pipeline_of(
@@ -197,7 +199,7 @@ void bind_experts(py::module_& m) {
       });
   m.def("plan_experts", [](shunt::expert_layers const& layers, planner::search const& how) {
     planner::validate(how);
-    place_experts::placed found;
+    shunt::solution<shunt::expert_placement> found;
     {
       py::gil_scoped_release const others_run;
       found = planner::solved(layers, how);

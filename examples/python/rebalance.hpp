@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "eplb_rule.hpp"
-#include "place_experts/solvers.hpp"
 #include "shunt/check/placement.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/indexed.hpp"
@@ -22,6 +21,7 @@
 #include "shunt/plan/expert_moves.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
+#include "shunt/solve/named/expert_solvers.hpp"
 
 namespace planner {
 
@@ -136,7 +136,7 @@ inline bool deals_rows(std::string const& solver) {
 inline void validate(search const& how) {
   bool found = false;
   std::string names;
-  for (auto const& s : place_experts::solvers) {
+  for (auto const& s : shunt::expert_solvers) {
     found = found || s.name == how.solver;
     names += (names.empty() ? "" : ", ") + std::string(s.name);
   }
@@ -152,7 +152,8 @@ inline void validate(search const& how) {
 }
 
 /// Solves by a solver of the library.
-inline place_experts::placed solved(shunt::expert_layers const& problem, search const& how) {
+inline shunt::solution<shunt::expert_placement> solved(shunt::expert_layers const& problem,
+                                                       search const& how) {
   shunt::balanced const balanced{.effort = how.effort, .seed = how.seed};
   if (how.solver == "balanced") return balanced(problem);
   if (how.solver == "incremental") {
@@ -165,7 +166,7 @@ inline place_experts::placed solved(shunt::expert_layers const& problem, search 
   if (how.solver == "spilled_groups") return shunt::spilled_groups{.first = balanced}(problem);
   if (how.solver == "exact_placement" && how.effort > 0)
     return shunt::exact_placement{.effort = how.effort}(problem);
-  return place_experts::solver_named(how.solver).solve(problem, {});
+  return shunt::expert_solver_named("solver", how.solver).solve(problem, {});
 }
 
 /// Returns a placement of every expert.

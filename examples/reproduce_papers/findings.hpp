@@ -20,14 +20,16 @@
 
 #include "../adaptive_experts/systems.hpp"
 #include "published.hpp"
-#include "report.hpp"
 #include "shunt/io.hpp"
+#include "shunt/json/print.hpp"
 #include "shunt/measure.hpp"
 #include "tables.hpp"
 
 namespace reproduce_papers {
 
 using namespace example;
+using shunt::fixed;
+using shunt::text_table;
 
 /// How the systems are trained; the defaults are those of docs/moe-systems.md.
 struct moe_evaluation {
@@ -47,7 +49,7 @@ inline constexpr std::array published_of_swift_moe{
     published_reduction{"flexmoe-100", 15.6, 64, 29.4}};
 
 inline system_table train_moe_systems(moe_evaluation const& of,
-                                      std::function<void(system_run const&)> const& say) {
+                                      std::function<void(policy_run const&)> const& say) {
   auto const text = load_text(of.text);
   return {of.setup, moe_systems, train_on_host(of.setup, moe_systems, of.seeds, text, say),
           std::nullopt};
@@ -386,7 +388,7 @@ inline void write_json(std::ostream& out, findings const& found,
                                {"claims", claims},
                                {"needed", one.needed}});
   if (experts) all["experts"] = json_of(*experts);
-  print_json(out, all);
+  shunt::print_json(out, all);
 }
 
 /// The mean of a run over a window around each of many points in time: hours and rates.

@@ -12,10 +12,10 @@
 #include "artifact.hpp"
 #include "cli.hpp"
 #include "findings.hpp"
-#include "output_file.hpp"
 #include "published.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/io/chart.hpp"
+#include "shunt/launch/output_file.hpp"
 #include "tables.hpp"
 
 namespace {
@@ -102,7 +102,7 @@ int main(int argc, char** argv) {
     auto const traces = read_traces(folder);
     std::vector<named_trace> curve;
     if (!availability.empty()) curve.push_back(read_availability(availability));
-    std::optional<output_file> throughput_file, loss_file;
+    std::optional<shunt::output_file> throughput_file, loss_file;
     if (!picture.empty()) throughput_file.emplace("--svg", picture);
     if (!loss.empty()) loss_file.emplace("--svg-loss", loss);
     refuse_if(loss_file && experts.seeds == 0, "--svg-loss", "needs trainings: not with --seeds 0");
@@ -131,14 +131,14 @@ int main(int argc, char** argv) {
           static_cast<std::size_t>(std::find(known.begin(), known.end(), model) - known.begin());
       auto const trace =
           static_cast<std::size_t>(std::find(names.begin(), names.end(), drawn) - names.begin());
-      throughput_file->write(
-          rendered([&](std::ostream& out) { write_picture(out, found.tables[table], trace); }));
+      throughput_file->write(shunt::rendered(
+          [&](std::ostream& out) { write_picture(out, found.tables[table], trace); }));
     }
     if (!as_json) write_text(std::cout, found);
     std::optional<system_table> systems;
     if (experts.seeds > 0) {
       if (!as_json) std::cout << '\n' << moe_heading << std::flush;
-      systems = train_moe_systems(experts, [&](system_run const& run) {
+      systems = train_moe_systems(experts, [&](policy_run const& run) {
         if (!as_json) std::cout << described(experts.setup, run) << std::endl;
       });
     }
@@ -147,8 +147,8 @@ int main(int argc, char** argv) {
     else if (systems)
       write_moe_systems(std::cout, *systems);
     if (loss_file)
-      loss_file->write(
-          rendered([&](std::ostream& out) { shunt::write_svg(out, systems->loss_over_time()); }));
+      loss_file->write(shunt::rendered(
+          [&](std::ostream& out) { shunt::write_svg(out, systems->loss_over_time()); }));
     bool const agrees = std::all_of(found.artifact.begin(), found.artifact.end(),
                                     [](artifact_check const& row) { return row.error() <= .005; });
     if (!agrees) std::cerr << "the artifact's rules miss its figures" << std::endl;

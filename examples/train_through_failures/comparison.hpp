@@ -2,15 +2,10 @@
 /// What a run came to, whichever engine ran it, and whether it is what an undisturbed run comes to.
 #include <algorithm>
 #include <cmath>
-#include <cstddef>
 #include <cstdint>
-#include <iostream>
-#include <map>
 #include <optional>
 #include <set>
-#include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "language_training.hpp"
@@ -20,22 +15,6 @@
 
 namespace example {
 
-/// FNV-1a with 64 bits (Fowler, Noll and Vo) over the bytes of parameters: one number to compare
-/// where parameters are far apart.
-inline std::uint64_t hash_of(std::span<float const> parameters) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (std::byte const b : std::as_bytes(parameters))
-    hash = (hash ^ static_cast<std::uint64_t>(b)) * 0x100000001b3;
-  return hash;
-}
-/// Of all stages: that of their hashes, in order.
-inline std::uint64_t hash_of(std::vector<std::uint64_t> const& stages) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (std::byte const b : std::as_bytes(std::span(stages)))
-    hash = (hash ^ static_cast<std::uint64_t>(b)) * 0x100000001b3;
-  return hash;
-}
-
 /// Of nanoseconds.
 inline double milliseconds(shunt::ticks t) { return static_cast<double>(t) * 1e-6; }
 
@@ -44,22 +23,11 @@ struct trained {
   std::vector<shunt::trained_iteration> iterations{};
   std::vector<shunt::loss> losses{};
   /// Of the parameters of each stage on each rank that is alive. Ranks that wait have none.
-  std::map<shunt::rank_id, std::map<shunt::stage_id, std::uint64_t>> hashes{};
+  shunt::held_hashes hashes{};
   std::string stopped{};  ///< why it ended early
   double computing_share = 0;
   std::optional<language_work::overflow> overflow{};
 };
-
-/// Losses and the hash of each stage's parameters.
-struct expected_training {
-  std::vector<double> losses{};
-  std::vector<std::uint64_t> hashes{};
-};
-inline expected_training expected_of(training_result const& undisturbed) {
-  expected_training all{.losses = undisturbed.losses};
-  for (auto const& parameters : undisturbed.parameters) all.hashes.push_back(hash_of(parameters));
-  return all;
-}
 
 /// The phases of every recovery; where workers are processes, the longest that any survivor saw.
 inline void print_recoveries(std::ostream& out, shunt::pipeline_job const& job,
@@ -94,32 +62,19 @@ inline std::string reason_to_stop(options const& o, shunt::recovery_report const
 
 /// What differs from the undisturbed run; nothing where it is the same to the last bit.
 inline std::optional<std::string> difference(trained const& run,
-                                             expected_training const& undisturbed,
+                                             undisturbed_training const& undisturbed,
                                              shunt::pipeline_job const& job) {
   if (!run.stopped.empty())
     return format("differ: %zu of %zu iterations were trained", run.iterations.size(),
                   undisturbed.losses.size());
-  for (auto const& [rank, stages] : run.hashes)
-    for (auto const& [stage, hash] : stages)
-      if (hash != undisturbed.hashes[stage.index()])
-        return "parameters differ: those of worker " + shunt::describe(job.worker_of(rank));
-  if (run.hashes.empty()) return "differ: nobody is left";
-  for (std::size_t i = 0; i < undisturbed.losses.size(); ++i) {
-    if (i >= run.iterations.size())
-      return format("differ: %zu of %zu iterations were trained", run.iterations.size(),
-                    undisturbed.losses.size());
-    if (run.iterations[i].loss != undisturbed.losses[i])  // a NaN differs too
-      return format("differ: iteration %zu has loss %.17g, %.17g without failures", i,
-                    run.iterations[i].loss, undisturbed.losses[i]);
-  }
-  return std::nullopt;
+  return shunt::difference(run.iterations, run.hashes, undisturbed, job);
 }
 
 /// The largest relative difference of a loss from the exact run's that other gradients may make.
 inline constexpr double most_difference = 0.01;
 
 /// Whether the last loss of a run whose gradients are not exact is near that of the exact run.
-inline bool near_exact(std::ostream& out, trained const& run, expected_training const& exact,
+inline bool near_exact(std::ostream& out, trained const& run, undisturbed_training const& exact,
                        shunt::element gradients) {
   if (run.iterations.size() != exact.losses.size()) return false;
   double const off = std::abs(run.iterations.back().loss / exact.losses.back() - 1);
@@ -152,7 +107,7 @@ int conclude(std::ostream& out, trained const& run, language_training const& tra
                   training.iterations);
     return 1;
   }
-  expected_training const expected = undisturbed();
+  undisturbed_training const expected = undisturbed();
   if (training.gradient_type != shunt::element::int64)
     return near_exact(out, run, expected, training.gradient_type) ? 0 : 1;
   if (auto const what = difference(run, expected, job)) {
@@ -160,7 +115,8 @@ int conclude(std::ostream& out, trained const& run, language_training const& tra
     return 1;
   }
   out << format("parameters identical: all workers of %zu stages, hash %016llx\n",
-                expected.hashes.size(), static_cast<unsigned long long>(hash_of(expected.hashes)))
+                expected.hashes.size(),
+                static_cast<unsigned long long>(shunt::hash_of(expected.hashes)))
       << format("identical: %zu losses\n", expected.losses.size());
   return 0;
 }

@@ -3,23 +3,19 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <iostream>
 #include <optional>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "cli.hpp"
 #include "comparison.hpp"
 #include "engines.hpp"
 #include "language_training.hpp"
 #include "options.hpp"
-#include "output_file.hpp"
 #include "pictures.hpp"
 #include "runs.hpp"
+#include "shunt/launch/output_file.hpp"
 #include "shunt/shunt.hpp"
 #include "shunt/train.hpp"
 #include "text.hpp"
@@ -30,7 +26,7 @@ using namespace example;
 
 int train(options const& o) {
   auto const bytes = load_text(o.text);
-  auto const out = optional_folder("out", o.out);
+  auto const out = shunt::optional_folder("out", o.out);
   language_work work(o.training, bytes);
   return with_run(o, work, {}, [&](auto& run, auto const& failures) {
     auto const on = [&](auto const& executor) { return run_in_process(run, o, executor); };
@@ -38,11 +34,10 @@ int train(options const& o) {
     auto const report = o.engine == "inline"
                             ? on(shunt::inline_executor{.failures = failures})
                             : on(shunt::thread_executor{.failures = failures, .timeout = silence});
-    std::optional<training_result> undisturbed;
+    std::optional<undisturbed_training> undisturbed;
     if (out || report.stopped.empty()) undisturbed = train_undisturbed(o.training, bytes);
     if (out) write_files(*out, o, run, report, undisturbed->losses);
-    return conclude(std::cout, result_of(run, report, o), o.training,
-                    [&] { return expected_of(*undisturbed); });
+    return conclude(std::cout, result_of(run, report, o), o.training, [&] { return *undisturbed; });
   });
 }
 
@@ -176,7 +171,7 @@ int program(int argc, char** argv) {
     if (timeout > 0) o.timeout = o.process.silence = std::chrono::milliseconds(timeout);
     auto const engines = {"threads", "inline", "gloo", "cuda", "cuda-graphs"};
     refuse_if(std::find(engines.begin(), engines.end(), o.engine) == engines.end(), "engine",
-              example::quoted(o.engine) + " is not threads, inline, gloo, cuda or cuda-graphs");
+              quoted_text(o.engine) + " is not threads, inline, gloo, cuda or cuda-graphs");
     refuse_if(o.process.workers != 0 && o.process.workers != t.job.ranks(), "workers",
               "is " + std::to_string(o.process.workers) + ", " + std::to_string(t.job.pipelines) +
                   " pipelines of " + std::to_string(t.job.stages) + " stages need " +
@@ -211,7 +206,7 @@ int program(int argc, char** argv) {
     if (!o.compare_schedules) return train(o);
     refuse_if(t.unit.count() == 0, "op-ms", "must be above 0 to compare schedules, 10 for example");
     auto const bytes = load_text(o.text);
-    auto const out = optional_folder("out", o.out);
+    auto const out = shunt::optional_folder("out", o.out);
     auto const variants = compare_schedules(o, bytes);
     if (out) write_files(*out, o, variants);
     return print(std::cout, variants, t.unit) ? 0 : 1;

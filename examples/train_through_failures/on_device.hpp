@@ -2,44 +2,28 @@
 /// Training on one device, which all workers share: through failures and without, compared to the
 /// bit, and with the host.
 #include <algorithm>
-#include <cmath>
-#include <cstddef>
-#include <limits>
-#include <optional>
 #include <ostream>
-#include <vector>
+#include <span>
 
 #include "comparison.hpp"
 #include "language_training.hpp"
 #include "options.hpp"
-#include "output_file.hpp"
 #include "pictures.hpp"
 #include "runs.hpp"
+#include "shunt/launch/output_file.hpp"
 #include "shunt/shunt.hpp"
 #include "shunt/train.hpp"
 #include "stream_model.hpp"
 #include "text.hpp"
-#include "training_device.hpp"
 
 namespace example {
 
-/// The largest relative difference of the first `count` losses; infinite where one is no number.
-inline double largest_difference(std::vector<double> const& found,
-                                 std::vector<double> const& expected, std::size_t count) {
-  double largest = 0;
-  for (std::size_t i = 0; i < std::min(count, expected.size()); ++i) {
-    double const d = std::abs(found[i] - expected[i]) / std::abs(expected[i]);
-    largest = std::isfinite(d) ? std::max(largest, d) : std::numeric_limits<double>::infinity();
-  }
-  return largest;
-}
-
 /// The exit status.
-template <training_device Device>
+template <shunt::matrix_device Device>
 int train_on_device(options const& o, Device& device, std::ostream& out) {
   using work = stream_language_work<Device>;
   auto const bytes = load_text(o.text);
-  auto const files = optional_folder("out", o.out);
+  auto const files = shunt::optional_folder("out", o.out);
 
   using system = typename Device::system;
   work alone(o.training, bytes,
@@ -55,19 +39,20 @@ int train_on_device(options const& o, Device& device, std::ostream& out) {
     executor.timed = true;
     auto const report = run_in_process(run, o, executor, out);
     if (files) write_files(*files, o, run, report, undisturbed.losses);
-    return conclude(out, result_of(run, report, o), o.training,
-                    [&] { return expected_of(undisturbed); });
+    return conclude(out, result_of(run, report, o), o.training, [&] { return undisturbed; });
   };
   int const status = o.engine == "cuda-graphs" ? train(shunt::graph_executor<system>{})
                                                : train(shunt::stream_executor<system>{});
 
   auto const host = train_undisturbed(o.training, bytes);
-  double const difference = largest_difference(undisturbed.losses, host.losses, work::compared);
+  auto const compared = std::min(work::compared, host.losses.size());
+  double const difference =
+      shunt::largest_difference(std::span(undisturbed.losses).first(compared), host.losses)
+          .relative;
   bool const near = difference <= work::tolerance;
   out << format(
       "%s the host's losses: at most %.2g of a loss away in the first %zu iterations, %g allowed\n",
-      near ? "near" : "too far from", difference, std::min(work::compared, host.losses.size()),
-      work::tolerance);
+      near ? "near" : "too far from", difference, compared, work::tolerance);
   return near ? status : 1;
 }
 

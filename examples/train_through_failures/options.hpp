@@ -1,7 +1,6 @@
 #pragma once
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <limits>
@@ -64,8 +63,8 @@ inline shunt::element parse_gradients(std::string const& name) {
   for (auto const e : {shunt::element::int64, shunt::element::float32, shunt::element::float16,
                        shunt::element::bfloat16})
     if (name == to_string(e)) return e;
-  throw shunt::invalid_problem("gradients", example::quoted(name) +
-                                                " is not int64, float32, float16 or bfloat16");
+  throw shunt::invalid_problem("gradients",
+                               quoted_text(name) + " is not int64, float32, float16 or bfloat16");
 }
 
 /// What printf takes of a value.

@@ -11,16 +11,15 @@
 #include <ostream>
 #include <sstream>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "comparison.hpp"
 #include "language_training.hpp"
 #include "options.hpp"
-#include "output_file.hpp"
-#include "report.hpp"
 #include "runs.hpp"
+#include "shunt/json/print.hpp"
+#include "shunt/launch/output_file.hpp"
 #include "shunt/shunt.hpp"
 #include "shunt/train.hpp"
 
@@ -158,7 +157,7 @@ inline nlohmann::ordered_json json_of(shunt::pipeline_job const& job,
 }
 
 /// Adds what the changes of a run cost to its page and its summary.
-inline void write_changes(report& page, nlohmann::ordered_json& summary,
+inline void write_changes(shunt::html_page& page, nlohmann::ordered_json& summary,
                           shunt::pipeline_job const& job,
                           std::vector<shunt::rearrangement> const& changes) {
   summary["changes"] = json_of(job, changes);
@@ -181,29 +180,18 @@ inline constexpr std::int32_t iterations_shown =
 /// What a plan promises for some iterations of its steady state.
 inline shunt::gantt promised_chart(shunt::planned_iteration const& p,
                                    std::chrono::nanoseconds unit) {
-  auto const one = shunt::timeline_of(p.schedule, shunt::steady_times(p.job, p.schedule));
-  shunt::timeline all;
-  for (std::int32_t n = 0; n < iterations_shown; ++n)
-    for (auto e : one.events) {
-      e.iteration = n;
-      e.start += n * p.period;
-      e.end += n * p.period;
-      all.events.push_back(e);
-    }
+  auto all = shunt::steady_timeline(p.schedule, shunt::steady_times(p.job, p.schedule), p.period,
+                                    iterations_shown);
   all.seconds_per_tick = std::chrono::duration<double>(unit).count();
   return shunt::gantt_of(p.job, all);
 }
 
-inline std::string drawn(shunt::gantt const& chart, std::string const& title) {
-  std::ostringstream out;
-  shunt::write_svg(out, chart, {.title = title});
-  return out.str();
-}
-
 /// A chart in a file of its own and on the page.
-inline void show(output_folder const& folder, report& page, std::string const& file,
-                 shunt::gantt const& chart, std::string const& title, std::string const& caption) {
-  auto const svg = drawn(chart, title);
+inline void show(shunt::output_folder const& folder, shunt::html_page& page,
+                 std::string const& file, shunt::gantt const& chart, std::string const& title,
+                 std::string const& caption) {
+  auto const svg =
+      shunt::rendered([&](std::ostream& out) { shunt::write_svg(out, chart, {.title = title}); });
   folder.text(file + ".svg", svg);
   page.figure(svg, caption);
 }
@@ -211,8 +199,8 @@ inline void show(output_folder const& folder, report& page, std::string const& f
 /// Shows the last steady iterations of every session that had some, and the one in which a worker
 /// was lost.
 template <class Run>
-void show_sessions(output_folder const& folder, report& page, options const& o, Run& run,
-                   shunt::recovery_report const& report) {
+void show_sessions(shunt::output_folder const& folder, shunt::html_page& page, options const& o,
+                   Run& run, shunt::recovery_report const& report) {
   for (std::size_t n = 0; n < report.sessions.size(); ++n) {
     auto const& s = report.sessions[n];
     auto const& plan = run.plan_without(s.dead);
@@ -247,7 +235,7 @@ void show_sessions(output_folder const& folder, report& page, options const& o, 
 
 /// The files of a training run; `undisturbed` are the losses without failures.
 template <class Run>
-void write_files(output_folder const& folder, options const& o, Run& run,
+void write_files(shunt::output_folder const& folder, options const& o, Run& run,
                  shunt::recovery_report const& result, std::vector<double> const& undisturbed) {
   auto const& job = o.training.job;
   double const unit_ms = std::chrono::duration<double, std::milli>(o.training.unit).count();
@@ -270,9 +258,8 @@ void write_files(output_folder const& folder, options const& o, Run& run,
   for (auto const& j : result.joined)
     loss.events.emplace_back(static_cast<double>(j.iteration),
                              shunt::describe(job.worker_of(j.rank)) + " joins");
-  std::ostringstream loss_svg;
-  shunt::write_svg(loss_svg, loss);
-  folder.text("loss.svg", loss_svg.str());
+  auto const loss_svg = shunt::rendered([&](std::ostream& out) { shunt::write_svg(out, loss); });
+  folder.text("loss.svg", loss_svg);
   folder.text("losses.csv", csv.str());
   shunt::trace_style trace;
   for (shunt::rank_id r : shunt::ids<shunt::rank_id>(job.ranks()))
@@ -284,7 +271,7 @@ void write_files(output_folder const& folder, options const& o, Run& run,
   bool same = run.iterations().size() == undisturbed.size();
   for (auto const& i : run.iterations())
     same = same && i.loss == undisturbed[static_cast<std::size_t>(i.iteration)];
-  report page("Training through failures");
+  shunt::html_page page("Training through failures");
   nlohmann::ordered_json const counts = job.microbatches.values();
   nlohmann::ordered_json summary{{"pipelines", job.pipelines},
                                  {"stages", job.stages},
@@ -297,7 +284,7 @@ void write_files(output_folder const& folder, options const& o, Run& run,
       "and %zu came back. The losses of all %zu iterations are %s as without failures.",
       job.pipelines, job.stages, text_of(job.microbatches), result.losses.size(),
       result.joined.size(), run.iterations().size(), same ? "the same bits" : "NOT the same"));
-  page.figure(loss_svg.str(), "The loss of every iteration; the two lines coincide.");
+  page.figure(loss_svg, "The loss of every iteration; the two lines coincide.");
   std::vector<std::vector<std::string>> rows;
   summary["iterations"] = nlohmann::ordered_json::array();
   for (auto const& i : run.iterations()) {
@@ -346,14 +333,14 @@ void write_files(output_folder const& folder, options const& o, Run& run,
     write_changes(page, summary, job, run.changes());
   else
     show_sessions(folder, page.section("Schedules"), o, run, result);
-  folder.file("train.json", [&](std::ostream& out) { print_json(out, summary); });
+  folder.file("train.json", [&](std::ostream& out) { shunt::print_json(out, summary); });
   folder.file("train.html", [&](std::ostream& out) { out << page; });
 }
 
 /// The files of a comparison of schedules.
-inline void write_files(output_folder const& folder, options const& o,
+inline void write_files(shunt::output_folder const& folder, options const& o,
                         std::vector<measured_variant> const& all) {
-  report page("Planned and measured periods");
+  shunt::html_page page("Planned and measured periods");
   nlohmann::ordered_json summary{
       {"unit_ms", std::chrono::duration<double, std::milli>(o.training.unit).count()}};
   summary["variants"] = nlohmann::ordered_json::array();
@@ -380,7 +367,7 @@ inline void write_files(output_folder const& folder, options const& o,
     show(folder, page, "measured_variant_" + number, gantt_of(v.plan.job, v.last),
          "measured: " + v.name, "Measured");
   }
-  folder.file("variants.json", [&](std::ostream& out) { print_json(out, summary); });
+  folder.file("variants.json", [&](std::ostream& out) { shunt::print_json(out, summary); });
   folder.file("variants.html", [&](std::ostream& out) { out << page; });
 }
 

@@ -2,10 +2,8 @@
 /// A run in this process, as it is watched: what is said while it goes on, and what it came to.
 /// Training under a policy that gives workers other parts after a loss.
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <iostream>
 #include <map>
 #include <optional>
@@ -85,7 +83,7 @@ trained result_of(Run& run, shunt::recovery_report const& report, options const&
   for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks()))
     if (!std::binary_search(report.dead.begin(), report.dead.end(), r))
       for (shunt::stage_id const s : stages_of(run.work(), r))
-        all.hashes[r][s] = hash_of(run.work().parameters(r, s));
+        all.hashes[r][s] = shunt::hash_of(run.work().parameters(r, s));
   return all;
 }
 
@@ -182,7 +180,7 @@ inline shunt::bamboo_rendezvous::rules rendezvous_of(std::string const& name) {
   if (name == "simulator") return rules::simulator;
   if (name == "coordinator") return rules::coordinator;
   throw shunt::invalid_problem("bamboo-rules",
-                               example::quoted(name) + " is not simulator or coordinator");
+                               quoted_text(name) + " is not simulator or coordinator");
 }
 
 /// Throws invalid_problem for another name than those of the policies.
@@ -194,7 +192,7 @@ inline shunt::any_policy policy_of(options const& o) {
   if (o.policy == shunt::bamboo_policy<>::name)
     return shunt::bamboo_policy<>{{.rendezvous = {rendezvous_of(o.bamboo_rules)}}};
   throw shunt::invalid_problem(
-      "policy", example::quoted(o.policy) + " is not slipstream, oobleck, drop, regroup or bamboo");
+      "policy", quoted_text(o.policy) + " is not slipstream, oobleck, drop, regroup or bamboo");
 }
 
 /// Throws invalid_problem, naming the first option that only re-routing has.

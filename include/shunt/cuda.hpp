@@ -7,3 +7,7 @@
 #include "shunt/cuda/profile_range.hpp"
 #include "shunt/cuda/stream.hpp"
 #include "shunt/cuda/system.hpp"
+#if __has_include(<cublasLt.h>)
+#include "shunt/cuda/cublas_products.hpp"
+#include "shunt/cuda/training_device.hpp"
+#endif

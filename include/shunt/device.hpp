@@ -1,9 +1,11 @@
 #pragma once
 #include "shunt/device/adam_step.hpp"
 #include "shunt/device/eplb_layers.hpp"
+#include "shunt/device/product_shape.hpp"
 #include "shunt/device/row_copies.hpp"
 #include "shunt/device/slot_gradients.hpp"
 #include "shunt/device/split_layers.hpp"
 #include "shunt/device/swift_moe_layers.hpp"
 #include "shunt/device/team.hpp"
 #include "shunt/device/weight_packing.hpp"
+#include "shunt/device/window_choice.hpp"

@@ -3,6 +3,7 @@
 #include "shunt/json/layers.hpp"
 #include "shunt/json/physical_map.hpp"
 #include "shunt/json/pipeline.hpp"
+#include "shunt/json/print.hpp"
 #include "shunt/json/program.hpp"
 #include "shunt/json/reader.hpp"
 #include "shunt/json/recorded_loads.hpp"

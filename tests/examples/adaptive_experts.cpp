@@ -11,8 +11,6 @@
 #include <optional>
 #include <random>
 #include <span>
-#include <sstream>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -92,7 +90,7 @@ struct plain_model {
 
   double loss(auto const& drops) const {
     auto const& m = s.model;
-    sampler const from(words(), static_cast<std::size_t>(m.context) + 1, s.seed);
+    text_sampler const from(words(), static_cast<std::size_t>(m.context) + 1, s.seed);
     auto const width = static_cast<std::size_t>(m.expert.width),
                inner = static_cast<std::size_t>(m.expert.hidden);
     auto const inputs = static_cast<std::size_t>(m.context * m.embedding);
@@ -230,7 +228,7 @@ void expect_gradients_of_plain_model(training_setup const& s, policy const& plac
 TEST(moe_model, gradients_are_finite_differences_of_a_plain_model) {
   expect_gradients_of_plain_model(small(), unreplicated(small()));
   expect_gradients_of_plain_model(small(), shunt::uniform{});
-  expect_gradients_of_plain_model(small(), random_placement(1));
+  expect_gradients_of_plain_model(small(), shunt::random_placer(1));
 }
 
 TEST(moe_model, dropped_tokens_pass_by_their_expert) {
@@ -248,7 +246,7 @@ TEST(moe_model, gradients_have_the_same_bits_under_any_placement) {
   (void)reference();
   auto const wanted = gradients_of(s, reference);
   for (std::uint64_t seed = 0; seed < 8; ++seed) {
-    moe_training<shunt::inline_executor> training(s, random_placement(seed), words(), {});
+    moe_training<shunt::inline_executor> training(s, shunt::random_placer(seed), words(), {});
     (void)training();
     EXPECT_EQ(gradients_of(s, training), wanted) << seed;
   }
@@ -272,7 +270,7 @@ TEST(moe_model, losses_have_the_same_bits_under_any_placements_and_collections) 
     for (bool const deduplicate : {false, true}) {
       s.collection.form = form;
       s.collection.deduplicate = s.scatter.deduplicate = deduplicate;
-      EXPECT_EQ(losses(random_placement(5)), wanted);
+      EXPECT_EQ(losses(shunt::random_placer(5)), wanted);
     }
 }
 
@@ -287,7 +285,7 @@ TEST(moe_model, executors_agree) {
 TEST(moe_model, every_token_is_counted_and_bytes_are_those_of_the_formulas) {
   auto s = small();
   s.capacity = shunt::capacity_factor{};
-  moe_training<shunt::inline_executor> training(s, random_placement(9), words(), {});
+  moe_training<shunt::inline_executor> training(s, shunt::random_placer(9), words(), {});
   auto const capacity = s.slot_capacity();
   bool shared = false;
   for (int t = 0; t < 10; ++t) {
@@ -338,7 +336,7 @@ TEST(moe_model, random_placement_at_every_step_leaves_the_parameters_of_a_fixed_
   auto const wanted = undisturbed(s, 10);
   EXPECT_NE(wanted.losses.front(), wanted.losses.back());
   for (std::uint64_t seed = 0; seed < 3; ++seed) {
-    moe_training<shunt::inline_executor> training(s, random_placement(seed), words(), {});
+    moe_training<shunt::inline_executor> training(s, shunt::random_placer(seed), words(), {});
     auto const first = training.placement();
     EXPECT_EQ(run(training, 10), wanted);
     EXPECT_NE(training.placement(), first);
@@ -423,7 +421,7 @@ TEST(moe_losses, of_several_ranks_are_survived_as_long_as_mirrors_are) {
   for (auto const form :
        {shunt::collection_form::direct, shunt::collection_form::reduce_then_gather}) {
     s.collection.form = form;
-    training_of training(s, random_placement(11), words(), {.failures = cases[2]});
+    training_of training(s, shunt::random_placer(11), words(), {.failures = cases[2]});
     EXPECT_EQ(run(training, 8), wanted);
     expect_complete(s, training);
   }
@@ -542,7 +540,7 @@ TEST(moe_model, programs_pass_the_check) {
        {shunt::collection_form::direct, shunt::collection_form::reduce_then_gather})
     for (bool const deduplicate : {false, true})
       for (auto const& place :
-           {policy(shunt::uniform{}), policy(random_placement(2)), unreplicated(s)}) {
+           {policy(shunt::uniform{}), policy(shunt::random_placer(2)), unreplicated(s)}) {
         s.collection.form = form;
         s.collection.deduplicate = s.scatter.deduplicate = deduplicate;
         moe_training<shunt::inline_executor> const training(s, place, words(), {});
@@ -699,48 +697,9 @@ TEST(moe_outcome, differences_are_found_to_the_bit) {
   EXPECT_EQ(difference(a, b), "differ: losses of iteration 1 of a and b");
   b.records.pop_back();
   EXPECT_EQ(difference(a, b), "differ: sizes 0 of a and b");
-  EXPECT_FALSE(drops_tokens(a));
+  EXPECT_FALSE(shunt::drops_tokens(a.records));
   a.records[1].dropped = {0, 1};
-  EXPECT_TRUE(drops_tokens(a));
-}
-
-TEST(moe_outcome, the_largest_difference_of_a_loss_is_found) {
-  policy_run const expected{.records = {{.loss = 1}, {.loss = 2}, {.loss = 4}}};
-  auto found = expected;
-  EXPECT_EQ(largest_difference(found, expected).relative, 0);
-  found.records[1].loss = 2.5;
-  found.records[2].loss = 3.5;
-  EXPECT_EQ(largest_difference(found, expected).relative, 0.25);
-  EXPECT_EQ(largest_difference(found, expected).iteration, 1U);
-  found.records[0].loss = std::nan("");
-  EXPECT_EQ(largest_difference(found, expected).iteration, 0U);
-  EXPECT_TRUE(std::isnan(largest_difference(found, expected).relative));
-}
-
-TEST(moe_outcome, numbers_of_a_run) {
-  training_setup s;
-  s.model.layers = 1;
-  s.model.experts = 2;
-  s.ranks = 1;
-  s.tokens = 100;
-  policy_run run{.name = "x"};
-  for (int t = 0; t < 30; ++t)
-    run.records.push_back(
-        {.loss = 30.0 - t, .loads = {t < 7 ? 40 : 0, t < 7 ? 60 : 100}, .dropped = {t}});
-  EXPECT_EQ(skewed_from(s, run), 7U);
-  EXPECT_DOUBLE_EQ(smoothed_losses(run).front(), 30);
-  EXPECT_DOUBLE_EQ(smoothed_losses(run).back(), 5.5);
-  EXPECT_EQ(iterations_to(run, 5.5), 30U);
-  EXPECT_EQ(iterations_to(run, 6.6), 29U);
-  EXPECT_EQ(iterations_to(run, 5), std::nullopt);
-  EXPECT_DOUBLE_EQ(dropped_share(s, run, 28), 0.285);
-  EXPECT_EQ(hottest(s, run.records[8]).expert, 1);
-  EXPECT_DOUBLE_EQ(hottest(s, run.records[0]).share, 0.6);
-  run.records.resize(2);
-  EXPECT_EQ(skewed_from(s, run), std::nullopt);
-  std::ostringstream trace;
-  write_trace(trace, s, run);
-  EXPECT_EQ(trace.str(), "iteration,layer,e0,e1\n0,0,40,60\n1,0,40,60\n");
+  EXPECT_TRUE(shunt::drops_tokens(a.records));
 }
 
 }  // namespace

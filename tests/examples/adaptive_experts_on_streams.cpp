@@ -7,10 +7,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <memory>
-#include <random>
-#include <span>
 #include <utility>
 #include <vector>
 
@@ -35,7 +31,7 @@ class host_device : public shunt::tests::device_on_host {
   using shunt::tests::device_on_host::device_on_host;
 
   using shunt::tests::device_on_host::multiply;
-  void multiply(stream_ref on, product_shape const& s, double const* a, double const* b,
+  void multiply(stream_ref on, shunt::product_shape const& s, double const* a, double const* b,
                 double* c) {
     streams().call(on, [=] {
       for (std::int64_t i = 0; i < s.rows; ++i)
@@ -146,14 +142,15 @@ TEST(moe_on_streams, has_the_same_bits_in_any_order_and_under_any_placement) {
   EXPECT_LT(wanted.losses.back(), wanted.losses.front());
   for (std::uint64_t seed = 1; seed < 4; ++seed) {
     EXPECT_TRUE(run<stream_executor>(s, shunt::swift_moe{}, seed, 6).same_bits(wanted)) << seed;
-    EXPECT_TRUE(run<stream_executor>(s, random_placement(seed), seed, 6).same_bits(wanted)) << seed;
-    EXPECT_TRUE(run<graph_executor>(s, random_placement(seed + 9), seed, 6).same_bits(wanted))
+    EXPECT_TRUE(run<stream_executor>(s, shunt::random_placer(seed), seed, 6).same_bits(wanted))
+        << seed;
+    EXPECT_TRUE(run<graph_executor>(s, shunt::random_placer(seed + 9), seed, 6).same_bits(wanted))
         << seed;
   }
   auto other = s;
   other.collection.form = shunt::collection_form::reduce_then_gather;
   other.scatter.deduplicate = false;
-  EXPECT_TRUE(run<stream_executor>(other, random_placement(5), 4, 6).same_bits(wanted));
+  EXPECT_TRUE(run<stream_executor>(other, shunt::random_placer(5), 4, 6).same_bits(wanted));
 }
 
 TEST(moe_on_streams, instantiates_two_graphs_and_updates_them_where_shapes_stay) {
@@ -166,7 +163,7 @@ TEST(moe_on_streams, instantiates_two_graphs_and_updates_them_where_shapes_stay)
   };
   // The first scatter, then an iteration and a scatter each.
   EXPECT_EQ(count(shunt::uniform{}), (shunt::graph_counts{.made = 2, .updated = 7, .launched = 9}));
-  auto const moving = count(random_placement(3));  // programs of another shape are remade
+  auto const moving = count(shunt::random_placer(3));  // programs of another shape are remade
   EXPECT_EQ(moving.made, 2);
   EXPECT_EQ(moving.updated + moving.remade, 7);
   EXPECT_EQ(moving.launched, 9);
@@ -303,9 +300,8 @@ TEST(moe_on_streams, has_the_hosts_bits_inside_an_expert) {
   host_device device(21);
   auto const stream = device.streams().make_stream();
   auto const each = [&](std::int64_t n, auto const& f) { device.each(stream, n, f, nullptr); };
-  auto const multiply = [&](product_shape const& s, double const* a, double const* b, double* c) {
-    device.multiply(stream, s, a, b, c);
-  };
+  auto const multiply = [&](shunt::product_shape const& s, double const* a, double const* b,
+                            double* c) { device.multiply(stream, s, a, b, c); };
   auto const n = room.slot_rows;
   each(expert.elements(), moe::take_parameters{weights.data(), room.parameters});
   each(n * width, moe::gather_slot{at, arrived.data(), width, room.tokens_of_slot});

@@ -42,8 +42,8 @@ iteration_record record(double loss, std::int64_t dropped) {
           .weights = {.formula = 200, .counted = 200, .plain = 100, .deduplicated = 25}};
 }
 /// Losses fall by `step` from 10 on.
-system_run run_of(std::string name, std::uint64_t seed, double step, std::int64_t dropped) {
-  system_run run{.system = std::move(name), .seed = seed};
+policy_run run_of(std::string name, std::uint64_t seed, double step, std::int64_t dropped) {
+  policy_run run{.name = std::move(name), .seed = seed};
   for (int t = 0; t < 20; ++t) run.records.push_back(record(10 - step * t, dropped));
   return run;
 }
@@ -91,17 +91,18 @@ TEST(systems, work_by_hand) {
   auto const s = two_ranks();
   auto const r = record(1, 0);
   // 16 tokens of the claimed model for each of the run
-  EXPECT_EQ(layer_work(s, r, "swift_moe", 0, 128),
+  EXPECT_EQ(shunt::layer_work(setup_for(s, "swift_moe"), r, 0, state_of("swift_moe"), 128),
             (shunt::moe_layer_work{.computed = 144,
                                    .exchanged = 80,
                                    .gradients = 1,  // 100 of 400 bytes of 4 slots
                                    .weights = 0.5,  // 25 of 200
                                    .received = 1}));
-  EXPECT_EQ(layer_work(s, r, "flexmoe-10", 0, 8),
+  EXPECT_EQ(shunt::layer_work(setup_for(s, "flexmoe-10"), r, 0, state_of("flexmoe-10"), 8),
             (shunt::moe_layer_work{
                 .computed = 9, .exchanged = 5, .gradients = 0, .weights = 0, .received = 1}));
   // groups of 2 ranks, 4 experts, room for max(8 / 4, 4) tokens: half of 16 leave
-  EXPECT_EQ(layer_work(s, r, "deepspeed", 0, 8).exchanged, 8);
+  EXPECT_EQ(shunt::layer_work(setup_for(s, "deepspeed"), r, 0, state_of("deepspeed"), 8).exchanged,
+            8);
 }
 
 TEST(systems, spreads) {
@@ -114,7 +115,7 @@ TEST(systems, spreads) {
 TEST(systems, are_compared_seed_by_seed) {
   auto const s = two_ranks();
   std::vector<std::string> const names{"swift_moe", "deepspeed", "flexmoe-10"};
-  std::vector<system_run> runs;
+  std::vector<policy_run> runs;
   for (std::uint64_t const seed : {1U, 2U}) {
     runs.push_back(run_of("swift_moe", seed, 0.4, 1));
     runs.push_back(run_of("deepspeed", seed, seed == 1 ? 0.1 : 0.2, 4));
@@ -130,7 +131,7 @@ TEST(systems, are_compared_seed_by_seed) {
   for (std::size_t i = 0; i < 3; ++i)
     for (std::size_t k = 0; k < 2; ++k)
       EXPECT_EQ(iterations(i, k),
-                iterations_to(runs[k * 3 + i].as_policy_run(), table.target()).value_or(0));
+                shunt::iterations_to(runs[k * 3 + i].records, table.target()).value_or(0));
   EXPECT_DOUBLE_EQ(table.figures(0, 0).dropped, 1.0 / 16);
   EXPECT_DOUBLE_EQ(table.reduction(1, system_table::percent_dropped).median, 75);
   EXPECT_DOUBLE_EQ(table.reduction(2, system_table::percent_dropped).least, 50);
@@ -162,7 +163,7 @@ TEST(systems, are_compared_seed_by_seed) {
 TEST(systems, are_drawn_over_time) {
   auto const s = two_ranks();
   std::vector<std::string> const names{"swift_moe", "deepspeed"};
-  std::vector<system_run> runs;
+  std::vector<policy_run> runs;
   for (std::uint64_t const seed : {1U, 2U, 3U}) {
     runs.push_back(run_of("swift_moe", seed, 0.1 * static_cast<double>(seed), 1));
     runs.push_back(run_of("deepspeed", seed, 0.1, 4));
@@ -213,14 +214,14 @@ TEST(systems, are_trained_alike_on_any_number_of_threads) {
         [](training_setup const& own, std::string const& name) {
           return train_here(own, name, words(), shunt::inline_executor{}, listener{});
         },
-        [&](system_run const& run) { said.push_back(run.seed); });
+        [&](policy_run const& run) { said.push_back(run.seed); });
     EXPECT_EQ(said, (std::vector<std::uint64_t>{1, 1, 1, 2, 2, 2}));
     return runs;
   };
   auto const one = all(1), many = all(3);
   ASSERT_EQ(one.size(), 6U);
   for (std::size_t i = 0; i < one.size(); ++i) {
-    EXPECT_EQ(one[i].system, names[i % 3]);
+    EXPECT_EQ(one[i].name, names[i % 3]);
     EXPECT_EQ(one[i].records, many[i].records);
     EXPECT_EQ(one[i].records.size(), 4U);
   }
@@ -237,7 +238,7 @@ TEST(systems, pass_on_the_first_failure) {
             if (own.seed == 2) throw std::runtime_error(name);
             return {.name = name};
           },
-          [&](system_run const&) { ++heard; });
+          [&](policy_run const&) { ++heard; });
     };
     EXPECT_THROW(static_cast<void>(train()), std::runtime_error);
     EXPECT_EQ(heard, 2U);

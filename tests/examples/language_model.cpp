@@ -2,13 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <limits>
-#include <numeric>
 #include <random>
-#include <string>
 #include <vector>
 
 #include "language_model.hpp"
@@ -44,7 +38,7 @@ struct whole_model {
       gradients.emplace_back(m.parameters(s));
     }
   }
-  double forward(sampler const& text, std::int64_t iteration, std::int64_t microbatch) {
+  double forward(text_sampler const& text, std::int64_t iteration, std::int64_t microbatch) {
     double loss = 0;
     for (std::size_t s = 0; s < parameters.size(); ++s)
       loss += model.forward(
@@ -58,7 +52,7 @@ struct whole_model {
           text);
     return loss;
   }
-  void backward(sampler const& text, std::int64_t iteration, std::int64_t microbatch,
+  void backward(text_sampler const& text, std::int64_t iteration, std::int64_t microbatch,
                 bool weights_late) {
     auto const weight = [&](std::size_t s) {
       model.backward_weight({.stage = s,
@@ -91,7 +85,7 @@ TEST(language_model, gradient_equals_finite_differences) {
   auto const bytes = some_text(200);
   for (std::int32_t stages : {1, 2, 3}) {
     whole_model all(small(stages));
-    sampler const text(bytes, all.model.window(), 3);
+    text_sampler const text(bytes, all.model.window(), 3);
     all.forward(text, 2, 1);
     all.backward(text, 2, 1, false);
     std::mt19937_64 random(11);
@@ -123,7 +117,7 @@ TEST(language_model, gradient_equals_finite_differences) {
 TEST(language_model, single_parameters_equal_finite_differences) {
   auto const bytes = some_text(200);
   whole_model all(small(2));
-  sampler const text(bytes, all.model.window(), 3);
+  text_sampler const text(bytes, all.model.window(), 3);
   all.forward(text, 0, 0);
   all.backward(text, 0, 0, false);
   for (std::size_t s = 0; s < 2; ++s) {
@@ -149,7 +143,7 @@ TEST(language_model, weights_late_give_the_same_bits) {
   auto const bytes = some_text(500);
   for (std::int32_t stages : {1, 3}) {
     whole_model early(small(stages)), late(small(stages));
-    sampler const text(bytes, early.model.window(), 5);
+    text_sampler const text(bytes, early.model.window(), 5);
     for (std::int64_t g = 0; g < 4; ++g) {
       EXPECT_EQ(early.forward(text, 1, g), late.forward(text, 1, g));
       early.backward(text, 1, g, false);
@@ -165,7 +159,7 @@ TEST(language_model, a_microbatch_gives_the_same_bits_in_any_memory) {
   auto const bytes = some_text(500);
   language_model const shape{.stages = 2};
   whole_model one(shape), other(shape);
-  sampler const text(bytes, shape.window(), 5);
+  text_sampler const text(bytes, shape.window(), 5);
   for (std::int64_t g = 9; g > 3; --g) {
     other.forward(text, 0, g);
     other.backward(text, 0, g, false);
@@ -177,37 +171,6 @@ TEST(language_model, a_microbatch_gives_the_same_bits_in_any_memory) {
   one.backward(text, 0, 2, false);
   other.backward(text, 0, 2, true);
   EXPECT_EQ(one.gradients, other.gradients);
-}
-
-TEST(language_model, data_belong_to_iteration_and_microbatch) {
-  auto const bytes = some_text(100'000);
-  sampler const text(bytes, 9, 5), same(bytes, 9, 5), other_seed(bytes, 9, 6);
-  EXPECT_EQ(text(3, 4, 5), same(3, 4, 5));
-  EXPECT_NE(text(3, 4, 5), text(3, 5, 4));
-  EXPECT_NE(text(3, 4, 5), text(4, 3, 5));
-  EXPECT_NE(text(3, 4, 5), other_seed(3, 4, 5));
-  auto const tight = some_text(9);
-  EXPECT_EQ(sampler(tight, 9, 1)(0, 0, 0), tight.data());
-}
-
-TEST(text, bad_files_are_named) {
-  auto const expect = [](auto const& call, std::string const& part) {
-    try {
-      call();
-      ADD_FAILURE() << "no complaint about " << part;
-    } catch (shunt::invalid_problem const& error) {
-      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
-    }
-  };
-  auto const folder = std::filesystem::path(testing::TempDir()) / "shunt_text";
-  std::filesystem::create_directories(folder);
-  std::ofstream(folder / "empty.txt").flush();
-  expect([&] { read_text(folder / "none.txt"); }, "none.txt");
-  expect([&] { read_text(folder / "empty.txt"); }, "empty.txt is empty");
-  expect([&] { read_text(folder); }, "is a directory");
-  auto const bytes = some_text(8);
-  expect([&] { sampler(bytes, 9, 1); }, "has 8 bytes, a sample needs 9");
-  std::filesystem::remove_all(folder);
 }
 
 TEST(text, the_default_is_fixed) { EXPECT_EQ(load_text("").size(), 131'058U); }

@@ -2,11 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <numeric>
-#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>

@@ -43,7 +43,7 @@ file(COPY ${run} DESTINATION ${tree})
 expect(2 "run.sh: SECONDS must be a number, is 'soon'\n" ${round} soon)
 expect(2 "run.sh: 5 s are too few for anything\n" ${round} 5)
 expect(2 "run.sh: [^\n]*/tree is no packed tree: run.sh pack\n" ${round} 60)
-foreach(program IN ITEMS test.gpu test.gpu_examples test.gpu_nccl)
+foreach(program IN ITEMS test.gpu test.gpu_nccl)
   script(tree/bin/${program}
     "if [ $1 = --gtest_list_tests ]; then echo a_on_one_device.; echo '  b'; exit; fi"
     "if [ -n \"$why\" ]; then echo '[  SKIPPED ] a.b'; echo \"$why\"; fi")
@@ -72,7 +72,7 @@ function(expect_skips why device)
   expect(0 "${machine}== kernels, streams and graphs\n\
 skipped +[0-9.]+  a_on_one_device.b: ${why}\n.*\
 train_through_failures cuda, kills and a join: ${why}\n.*${targets}\
-== 0 passed, 0 failed, 13 skipped, 0 without time, [0-9]+ s\n"
+== 0 passed, 0 failed, 12 skipped, 0 without time, [0-9]+ s\n"
     ${CMAKE_COMMAND} -E env "why=${why}" ${round} 60)
 endfunction()
 expect_skips("there is no CUDA driver" "exit 1")
@@ -87,11 +87,11 @@ script(machine/nvidia-smi "exit 1")
 script(machine/ldd "case $1 in *train*) echo '  libcublasLt.so.13 => not found';; esac")
 expect(0 "${machine}skipped: train_through_failures, as libcublasLt.so.13 is missing\n\
 == kernels, streams and graphs\nok .*adaptive_experts cuda-graphs, lost ranks\n.*${targets}\
-== 9 passed, 0 failed, 4 skipped, 0 without time, [0-9]+ s\n" ${round} 60)
+== 8 passed, 0 failed, 4 skipped, 0 without time, [0-9]+ s\n" ${round} 60)
 
 script(machine/ldd "exit 0")
 expect(0 "${machine}== kernels, streams and graphs\n\
-no time +-  a_on_one_device.b, and all that follows\n== products\n== training\n\
+no time +-  a_on_one_device.b, and all that follows\n== training\n\
 == NCCL on one device\n${targets}\
-== 0 passed, 0 failed, 0 skipped, 13 without time, [0-9]+ s\n"
+== 0 passed, 0 failed, 0 skipped, 12 without time, [0-9]+ s\n"
   ${CMAKE_COMMAND} -E env SECONDS=58 ${round} 60)

@@ -17,7 +17,7 @@
 set -uo pipefail
 die() { echo "run.sh: $*" >&2; exit 2; }
 
-programs=(tests/test.gpu tests/test.gpu_examples tests/test.gpu_nccl
+programs=(tests/test.gpu tests/test.gpu_nccl
   benchmarks/gpu/benchmark.gpu_{bandwidth,placement,executors}
   examples/{train_through_failures,adaptive_experts})
 
@@ -253,8 +253,6 @@ round() {
 
   say "== kernels, streams and graphs"
   checked_tests test.gpu .
-  say "== products"
-  checked_tests test.gpu_examples .
   say "== training"
   trainings
   say "== NCCL on one device"

@@ -121,6 +121,19 @@ TEST(gantt, plan_becomes_rows_and_bars) {
   EXPECT_EQ(chart.end, 9);
 }
 
+TEST(gantt, a_steady_state_repeats_after_a_period) {
+  small_case const c;
+  auto const one = timeline_of(c.plan, c.table);
+  auto const two = steady_timeline(c.plan, c.table, 20, 2);
+  ASSERT_EQ(two.events.size(), 2 * one.events.size());
+  EXPECT_EQ(two.events[3], one.events[3]);
+  auto const& again = two.events[one.events.size() + 3];
+  EXPECT_EQ(again.iteration, 1);
+  EXPECT_EQ(again.op, one.events[3].op);
+  EXPECT_EQ(again.start, one.events[3].start + 20);
+  EXPECT_EQ(again.end, one.events[3].end + 20);
+}
+
 TEST(gantt, a_lost_worker_is_grey_after_its_last_event) {
   small_case const c;
   auto events = timeline_of(c.plan, c.table);

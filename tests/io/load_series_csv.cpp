@@ -51,5 +51,17 @@ TEST(load_series_csv, refusals_name_row_column_and_value) {
   EXPECT_THROW((void)read_load_series_csv_file("/no/such/file.csv"), invalid_problem);
 }
 
+TEST(load_series_csv, reads_what_is_written) {
+  load_series const one{.layers = 2, .experts = 3, .loads = {1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2}};
+  std::ostringstream out;
+  write_load_series_csv(out, one);
+  EXPECT_EQ(out.str(), "iteration,layer,e0,e1,e2\n0,0,1,2,3\n0,1,4,5,6\n1,0,7,8,9\n1,1,0,1,2\n");
+  auto later = one;
+  later.iterations = {5, 9};
+  std::ostringstream again;
+  write_load_series_csv(again, later);
+  EXPECT_EQ(read_text(again.str()), later);
+}
+
 }  // namespace
 }  // namespace shunt::tests::load_series_csv_test

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,24 @@ json_report read(report_line const& line) {
   auto text = line.text();
   text.pop_back();
   return json_report::of(text).value();
+}
+
+struct seen {
+  std::int32_t iteration = 0;
+  double loss = 0;
+  bool clipped = false;
+  std::vector<rank_id> ranks{};
+  std::optional<std::int64_t> took{};
+  bool operator==(seen const&) const = default;
+};
+void fields(seen& s, auto const& f) {
+  f("iteration", s.iteration), f("loss", s.loss), f("clipped", s.clipped), f("ranks", s.ranks);
+  f("took", s.took);
+}
+
+TEST(report, objects_read_back) {
+  for (seen const& one : {seen{3, 0.1, true, {0, 2}, 5}, seen{-1, 1e300, false, {}, {}}})
+    EXPECT_EQ(json_report::of(report_of("seen", one).text())->object<seen>(), one);
 }
 
 TEST(report, has_the_same_bits_as_what_was_written) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -13,6 +14,25 @@
 
 namespace shunt::tests::report_line_test {
 namespace {
+
+struct seen {
+  std::int64_t iteration = 0;
+  std::optional<double> took{};
+};
+void fields(seen& s, auto const& f) { f("iteration", s.iteration), f("took", s.took); }
+
+TEST(report_line, of_an_object) {
+  EXPECT_EQ(report_of("seen", seen{3, 0.5}).text(),
+            "{\"report\":\"seen\",\"iteration\":3,\"took\":0.5}\n");
+  EXPECT_EQ(report_of("seen", seen{4}).text(), "{\"report\":\"seen\",\"iteration\":4}\n");
+}
+
+TEST(report_line, what_it_reports_is_read_back) {
+  EXPECT_EQ(reported(report_line("kill_request").text()), "kill_request");
+  EXPECT_EQ(reported(report_line("end").with("why", "x").text()), "end");
+  for (auto const* line : {"", "end", "{\"report\":\"end", "{\"rank\":1}"})
+    EXPECT_EQ(reported(line), "") << line;
+}
 
 TEST(report_line, is_one_object_of_json) {
   EXPECT_EQ(report_line("end").text(), "{\"report\":\"end\"}\n");

@@ -41,6 +41,7 @@ functional: bit_(and|or|xor)|function|greater(_equal)?|invoke|less(_equal)?|plus
 functional: hash|c?ref|not_fn
 initializer_list: initializer_list
 ios istream ostream: ios(_base)?|streamsize
+iostream: cerr|cout
 istream: basic_istream|ws
 istream iosfwd: istream
 cassert: assert

@@ -15,7 +15,7 @@ foreach(header IN LISTS headers)
   if(header MATCHES "${machinery}" AND "#include \"${header}\"" IN_LIST lines)
     message("${umbrella} includes machinery: ${header}")
     math(EXPR wrong "${wrong} + 1")
-  elseif(NOT header MATCHES "${machinery}|^shunt/solve/author/"
+  elseif(NOT header MATCHES "${machinery}|^shunt/solve/(author|named)/"
     AND NOT "#include \"${header}\"" IN_LIST lines)
     message("${umbrella} leaves out ${header}")
     math(EXPR wrong "${wrong} + 1")

@@ -5,8 +5,9 @@
 #include <memory>
 #include <span>
 
+#include "shunt/device/product_shape.hpp"
+#include "shunt/train/training_device.hpp"
 #include "support/host_streams.hpp"
-#include "training_device.hpp"
 
 namespace shunt::tests {
 
@@ -46,8 +47,7 @@ class device_on_host {
     });
   }
 
-  void multiply(stream_ref on, example::product_shape const& s, float const* a, float const* b,
-                float* c) {
+  void multiply(stream_ref on, product_shape const& s, float const* a, float const* b, float* c) {
     streams_.call(on, [=] {
       for (std::int64_t i = 0; i < s.rows; ++i)
         for (std::int64_t j = 0; j < s.columns; ++j) {
@@ -65,6 +65,6 @@ class device_on_host {
   random_choices random_cases_;
 };
 
-static_assert(example::training_device<device_on_host>);
+static_assert(matrix_device<device_on_host>);
 
 }  // namespace shunt::tests

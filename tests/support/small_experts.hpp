@@ -1,10 +1,46 @@
 #pragma once
 /// A mixture of experts small enough to be trained by the hundred.
 #include <cstdint>
+#include <functional>
 #include <random>
+#include <span>
+#include <utility>
 
 #include "../../examples/adaptive_experts/training.hpp"
+#include "shunt/train/moe_run.hpp"
 #include "text.hpp"
+
+namespace example {
+
+/// A training with all that it needs but the text, iteration by iteration. Work: moe_work, or one
+/// that does the same on a device; `for_work` is what it asks for beyond what moe_work does.
+template <class Work>
+struct owned_work {
+  Work owned;
+};
+template <class Executor, class Work = moe_work>
+class moe_training : owned_work<Work>, public shunt::moe_run<Work, policy> {
+ public:
+  using loss_notice = std::function<void(std::span<shunt::rank_id const>, std::int64_t)>;
+
+  /// Throws invalid_problem where there is no placement, or fewer ranks than copies.
+  template <class... ForWork>
+  moe_training(training_setup const& s, policy place, text_bytes const& text, Executor executor,
+               loss_notice notice = {}, ForWork&&... for_work)
+      : owned_work<Work>{Work(model_of(s, text), s, s.optimizer,
+                              std::forward<ForWork>(for_work)...)},
+        shunt::moe_run<Work, policy>(this->owned, std::move(place)),
+        executor_(std::move(executor)) {
+    if (notice) this->on_loss = std::move(notice);
+  }
+
+  iteration_record operator()() { return this->iterate(executor_); }
+
+ private:
+  Executor executor_;
+};
+
+}  // namespace example
 
 namespace example::tests::small_experts {
 

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <exception>
 #include <iostream>
-#include <map>
 #include <set>
 #include <span>
 #include <stdexcept>
@@ -23,22 +22,11 @@
 #include "worker_processes.hpp"
 
 namespace example {
-/// What a rank's process says of an iteration.
-void fields(maybe_const<iteration_record> auto& r, auto const& f) {
-  f("loss", r.loss), f("misfits", r.misfits), f("live", r.live), f("loads", r.loads);
-  f("dropped", r.dropped), f("fullest", r.fullest), f("exchanged", r.exchanged);
-  f("hosted", r.hosted), f("received", r.received);
-  auto const bytes = [&](std::string const& phase, auto& b) {
-    f(phase + "formula", b.formula), f(phase + "counted", b.counted), f(phase + "plain", b.plain);
-    f(phase + "deduplicated", b.deduplicated), f(phase + "moved", b.moved);
-  };
-  bytes("gradients.", r.gradients), bytes("weights.", r.weights);
-}
 
 namespace {
 
 iteration_record record_of(moe_model const& m, shunt::json_report const& r) {
-  auto record = read_report<iteration_record>(r);
+  auto record = r.object<iteration_record>();
   auto const layers = static_cast<std::size_t>(m.layers);
   for (auto const* list :
        {&record.dropped, &record.fullest, &record.exchanged, &record.hosted, &record.received})
@@ -50,20 +38,30 @@ iteration_record record_of(moe_model const& m, shunt::json_report const& r) {
 
 /// What the processes of a run say, put together, and said on as they go: all of them know the
 /// same, each with times of its own.
-class report_merger {
+class report_merger final : public run_account<rank_loss> {
  public:
   report_merger(training_setup const& setup, std::string const& name)
       : setup_(setup), say_{setup, run_.name}, parameters_(parameter_count(setup)) {
     run_.name = name;
   }
-  report_merger(report_merger const&) = delete;
-  report_merger& operator=(report_merger const&) = delete;
 
-  /// `at`: when a process of this rank was killed, in nanoseconds of the steady clock.
-  void killed(shunt::rank_id r, shunt::ticks at) { losses_.killed(r, at); }
+  /// Iterations that some rank runs at least.
+  std::int64_t begun() const { return static_cast<std::int64_t>(run_.records.size()); }
+  /// Whether ranks were lost on the way.
+  bool disturbed() const { return !gone_.empty(); }
 
+  /// After the last word; prints what losses took. Throws runtime_error where nobody came to the
+  /// end, or where some parameters are known to nobody who is left.
+  policy_run result() && {
+    require_end("no rank is left");
+    for (auto const& l : losses()) print(l);
+    run_.parameters = std::move(parameters_).whole();
+    return std::move(run_);
+  }
+
+ private:
   /// Throws runtime_error and logic_error where processes disagree.
-  void receive(shunt::rank_id from, shunt::json_report const& r) {
+  void hear(shunt::rank_id from, shunt::json_report const& r) override {
     auto const& what = r.what();
     if (what == "gone") {
       auto const lost = r.list<shunt::rank_id>("ranks");
@@ -80,46 +78,21 @@ class report_merger {
       if (t != run_.records.size()) return;
       run_.records.push_back(std::move(record));
       say_(static_cast<std::int32_t>(t), run_.records.back());
-    } else if (what == "loss") {
-      losses_.receive(from, read_report<rank_loss>(r));
     } else if (what == "parameters") {
       std::vector<float> values;
       for (auto const bits : r.list<std::uint32_t>("bits"))
         values.push_back(std::bit_cast<float>(bits));
       parameters_.add(from, r.integer<std::size_t>("first"), values);
     } else if (what == "end") {
-      ended_.insert(from);
       run_.seconds = std::max(run_.seconds, r.number("seconds"));
-    } else if (what == "error") {
-      error_.receive(r);
     }
   }
 
-  /// Iterations that some rank runs at least.
-  std::int64_t begun() const { return static_cast<std::int64_t>(run_.records.size()); }
-  bool ended(shunt::rank_id r) const { return ended_.contains(r); }
-  /// Whether ranks were lost on the way.
-  bool disturbed() const { return !gone_.empty(); }
-
-  /// After the last word; prints what losses took. Throws runtime_error, with what the first said
-  /// that could not go on, where nobody came to the end, or where some parameters are known to
-  /// nobody who is left.
-  policy_run result() && {
-    if (ended_.empty()) throw std::runtime_error(error_.or_else("no rank is left"));
-    for (auto const& l : losses_.merged([&](shunt::rank_id r) { return ended(r); })) print(l);
-    run_.parameters = std::move(parameters_).whole();
-    return std::move(run_);
-  }
-
- private:
   training_setup const& setup_;
   policy_run run_{};
   progress_printer const say_;
   shunt::gathered_parameters parameters_;
-  shunt::merged_losses<rank_loss> losses_{};
   std::set<std::vector<shunt::rank_id>> gone_{};
-  std::set<shunt::rank_id> ended_{};
-  first_error error_{};
 };
 
 /// Trains as one rank under a policy. Says what goes wrong last, and throws it. `dead` is who is
@@ -138,15 +111,16 @@ void work_as(worker_address const& at, options const& o, std::string const& name
     std::sort(dead.begin(), dead.end());
   };
   shunt::gloo_executor const ranks(at.gloo, setup.ranks, at.self, o.failures,
-                                   [&] { kill_self(at, say); });
-  moe_training<shunt::gloo_executor> training(setup_for(setup, name), policy_of(setup, name), text,
-                                              ranks, on_loss);
-  train(training, setup.iterations, o.failures,
-        listener{[&](rank_loss const& l) { say(report_of("loss", l)); },
+                                   [&] { shunt::kill_this_process(say, at.waits); });
+  auto work = work_for(setup, name, text);
+  shunt::moe_run run(work, policy_of(setup, name));
+  run.on_loss = on_loss;
+  train(run, ranks, setup.iterations, o.failures,
+        listener{[&](rank_loss const& l) { say(shunt::report_of("loss", l)); },
                  [&](std::int32_t t, iteration_record const& r) {
-                   say(report_of("record", r).with("iteration", t));
+                   say(shunt::report_of("record", r).with("iteration", t));
                  }});
-  training.parameters_of(at.self, [&](std::size_t first, std::span<float const> values) {
+  run.parameters_of(at.self, [&](std::size_t first, std::span<float const> values) {
     std::vector<std::uint32_t> bits;
     for (float const v : values) bits.push_back(std::bit_cast<std::uint32_t>(v));
     say(report_line("parameters").with("first", first).with("bits", bits));
@@ -154,7 +128,7 @@ void work_as(worker_address const& at, options const& o, std::string const& name
   say(report_line("end").with(
       "seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
 } catch (std::exception const& error) {
-  report_and_rethrow(say, error);
+  shunt::report_and_rethrow(say, error);
 }
 
 /// With processes of this program's own, others under each policy.
@@ -165,10 +139,12 @@ int train_with_own(options const& o, command_line const& started_as) {
   std::vector<policy_run> runs;
   for (auto const& name : o.policies) {
     report_merger merger(o.setup, name);
-    spawned_workers workers(o.process, started_as, text, merger,
-                            [](shunt::rank_id r) { return "rank " + std::to_string(r.value()); });
+    own_place const place(o.process, text);
+    shunt::supervised_workers workers(
+        shunt::worker_processes::this_program, started_as, merger,
+        place.watched([](shunt::rank_id r) { return "rank " + std::to_string(r.value()); }));
     for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(o.setup.ranks)) {
-      auto const process = workers.start(r, {"--worker-policy", name});
+      auto const process = workers.start(r, place.order(r, {"--worker-policy", name}));
       std::cout << "rank " << r.value() << " is process " << process << std::endl;
     }
     workers.watch();
@@ -189,18 +165,18 @@ int train_launched(shunt::launched_process const& as, options const& o) {
   output_files files(o);
   report_merger merger(o.setup, o.policies.front());
   {
-    launched_worker const worker(as, o.process, false);
+    launched const here(as, o.process, false);
     std::vector<shunt::rank_id> dead;
     try {
-      worker([&](worker_address const& at, shunt::report_sink const& say) {
-        work_as(at, o, o.policies.front(), say, dead);
+      here.worker([&](shunt::report_sink const& say) {
+        work_as(here.at, o, o.policies.front(), say, dead);
       });
     } catch (shunt::invalid_problem const&) {  // all say so; what they did until then is told, too
-      if (worker.speaks(dead)) worker.read(ranks, dead, merger);
+      if (here.worker.speaks(dead)) here.read(ranks, dead, merger);
       throw;
     }
-    if (!worker.speaks(dead)) return 0;
-    worker.read(ranks, dead, merger);
+    if (!here.worker.speaks(dead)) return 0;
+    here.read(ranks, dead, merger);
   }
   bool const disturbed = o.dropless || merger.disturbed();
   std::vector<policy_run> runs;

@@ -6,16 +6,22 @@
 #include <utility>
 
 #include "../model.hpp"
-#include "device.hpp"
 #include "experts.hpp"
 #include "model_kernels.hpp"
 #include "shunt/core/id.hpp"
+#include "shunt/device/product_shape.hpp"
 #include "shunt/train/stream_moe_model.hpp"
 #include "shunt/train/stream_moe_work.hpp"
+#include "shunt/train/training_device.hpp"
 #include "tokens.hpp"
 #include "workspace.hpp"
 
 namespace example::moe {
+
+/// What this training asks of a device: teams, and products of floats and of doubles.
+template <class D>
+concept device =
+    shunt::matrix_device<D> && shunt::matrix_device<D, double> && shunt::team_device<D>;
 
 /// expert_language_model on the streams of a device. An operation is a row of kernels and matrix
 /// products of the same shapes on every rank. Losses differ from the host's by rounding outside of
@@ -48,7 +54,7 @@ class stream_language_model {
   void embed(place const& on, shunt::stream_embed_pass const& a) const {
     auto const room = room_of(on, tokens_of(a.hidden), 0);
     auto const n = tokens_of(a.hidden);
-    read_windows_of(on, room, a, n);
+    embed_text(on, room, a, n);
     multiply(on, {.rows = n, .inner = inputs(), .columns = width(), .transpose_b = true},
              room.embedded, parameters(a.dense).project.data(), room.x);
     on.copy({room.x, a.hidden.size()}, a.hidden);
@@ -88,13 +94,13 @@ class stream_language_model {
     auto const room = room_of(on, n, 0);
     auto const p = parameters(a.dense);
     dense_parameters<float> gradient(m_, span_splitter<float>(a.gradient));
-    read_windows_of(on, room, a, n);
+    choose_windows_of(on, room, a, n);
     on.each(n,
             normalise_rows{
                 .hidden = a.hidden.data(), .width = width(), .x = room.x, .inverse = room.inverse});
     multiply(on, {.rows = n, .inner = width(), .columns = m_.bytes, .transpose_b = true}, room.x,
              p.head.data(), room.scores);
-    on.each(n, score_tokens{p.bias.data(), room.windows, window(), room.scores, room.losses});
+    on.each(n, score_tokens{p.bias.data(), windows(room), m_.context, room.scores, room.losses});
     multiply(on, {.rows = m_.bytes, .inner = n, .columns = width(), .transpose_a = true},
              room.scores, room.x, gradient.head.data());
     on.each(m_.bytes, sum_columns{room.scores, n, m_.bytes, gradient.bias.data()});
@@ -173,21 +179,20 @@ class stream_language_model {
     auto const n = tokens_of(a.hidden_gradient);
     auto const room = room_of(on, n, 0);
     dense_parameters<float> gradient(m_, span_splitter<float>(a.gradient));
-    read_windows_of(on, room, a, n);
+    embed_text(on, room, a, n);
     multiply(on, {.rows = width(), .inner = n, .columns = inputs(), .transpose_a = true},
              a.hidden_gradient.data(), room.embedded, gradient.project.data());
     multiply(on, {.rows = n, .inner = width(), .columns = inputs()}, a.hidden_gradient.data(),
              parameters(a.dense).project.data(), room.embedded);
     on.each(std::int64_t{m_.bytes} * m_.embedding,
-            embed_windows_backward{room.embedded, room.windows, n, window(), m_.embedding,
-                                   gradient.embed.data()});
+            sum_embeddings{windows(room), room.embedded, n, m_.context, m_.embedding,
+                           gradient.embed.data()});
   }
 
  private:
   [[nodiscard]] std::int64_t width() const { return m_.expert.width; }
   [[nodiscard]] std::int64_t inner() const { return m_.expert.hidden; }
   [[nodiscard]] std::int64_t inputs() const { return std::int64_t{m_.context} * m_.embedding; }
-  [[nodiscard]] std::int32_t window() const { return m_.context + 1; }
   [[nodiscard]] static std::int64_t size(std::span<float const> all) { return std::ssize(all); }
   [[nodiscard]] std::int64_t tokens_of(std::span<float const> rows) const {
     return size(rows) / width();
@@ -200,23 +205,24 @@ class stream_language_model {
     return {m_, span_splitter<float const>(dense)};
   }
   template <class T>
-  void multiply(place const& on, product_shape const& shape, std::type_identity_t<T> const* a,
-                std::type_identity_t<T> const* b, T* c) const {
+  void multiply(place const& on, shunt::product_shape const& shape,
+                std::type_identity_t<T> const* a, std::type_identity_t<T> const* b, T* c) const {
     on.device.multiply(on.on, shape, a, b, c);
   }
-  /// The text of a micro-batch, embedded.
-  void read_windows_of(place const& on, workspace const& room, auto const& pass,
-                       std::int64_t tokens) const {
+  [[nodiscard]] text_windows windows(workspace const& room) const {
+    return {reinterpret_cast<std::uint8_t const*>(text_.bytes().data()), room.starts};
+  }
+  void choose_windows_of(place const& on, workspace const& room, auto const& pass,
+                         std::int64_t tokens) const {
     on.each(tokens,
-            read_windows{.text = reinterpret_cast<std::uint8_t const*>(text_.bytes().data()),
-                         .choice = host_.text().choice(),
-                         .iteration = pass.iteration,
-                         .microbatch = static_cast<std::int32_t>(pass.microbatch),
-                         .window = window(),
-                         .windows = room.windows});
-    if constexpr (!std::is_same_v<decltype(pass), shunt::stream_head_pass const&>)
-      on.each(tokens * inputs(), embed_windows{parameters(pass.dense).embed.data(), room.windows,
-                                               window(), m_.embedding, room.embedded});
+            choose_windows{host_.text().choice(), pass.iteration, pass.microbatch, room.starts});
+  }
+  /// The text of a micro-batch, embedded.
+  void embed_text(place const& on, workspace const& room, auto const& pass,
+                  std::int64_t tokens) const {
+    choose_windows_of(on, room, pass, tokens);
+    on.each(tokens * inputs(), embed_windows{windows(room), parameters(pass.dense).embed.data(),
+                                             m_.context, m_.embedding, room.embedded});
   }
   /// A slot's parameters and tokens, and what is inside the expert for them.
   void look_inside(place const& on, workspace const& room, auto const& a) const {

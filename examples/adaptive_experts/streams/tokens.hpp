@@ -6,40 +6,10 @@
 #include <cstdint>
 
 #include "../grid.hpp"
+#include "model_kernels.hpp"
 #include "shunt/core/host_device.hpp"
-#include "window_choice.hpp"
 
 namespace example::moe {
-
-/// The bytes that each token sees, and behind them the one to predict. An item is a token.
-struct read_windows {
-  std::uint8_t const* text = nullptr;
-  window_choice choice{};
-  std::int64_t const* iteration = nullptr;
-  std::int32_t microbatch = 0;
-  std::int32_t window = 1;          ///< bytes: context and target
-  std::uint8_t* windows = nullptr;  ///< tokens x window, written
-
-  SHUNT_HD void operator()(std::int64_t t) const {
-    std::uint8_t const* const from = text + choice(*iteration, microbatch, t);
-    for (std::int32_t b = 0; b < window; ++b) windows[t * window + b] = from[b];
-  }
-};
-
-/// Items: tokens x context x embedding.
-struct embed_windows {
-  float const* table = nullptr;  ///< bytes x embedding
-  std::uint8_t const* windows = nullptr;
-  std::int32_t window = 1, embedding = 1;
-  float* embedded = nullptr;  ///< written
-
-  SHUNT_HD void operator()(std::int64_t i) const {
-    std::int64_t const inputs = std::int64_t{window - 1} * embedding, t = i / inputs,
-                       at = i % inputs;
-    embedded[i] =
-        table[std::int64_t{windows[t * window + at / embedding]} * embedding + at % embedding];
-  }
-};
 
 /// x = h / rms(h). An item is a token.
 struct normalise_rows {
@@ -151,14 +121,14 @@ struct combine_answers_backward {
 struct score_tokens {
   static constexpr std::int64_t bytes = 256;
   float const* bias = nullptr;
-  std::uint8_t const* windows = nullptr;
-  std::int32_t window = 1;
+  text_windows windows{};
+  std::int64_t context = 1;
   float* scores = nullptr;   ///< tokens x bytes
   double* losses = nullptr;  ///< of each token, in nats
 
   SHUNT_HD void operator()(std::int64_t t) const {
     float* const row = scores + t * bytes;
-    std::int64_t const target = windows[t * window + window - 1];
+    std::int64_t const target = windows.byte(t, context);
     float most = row[0] + bias[0];
     for (std::int64_t b = 0; b < bytes; ++b) {
       row[b] += bias[b];
@@ -212,26 +182,6 @@ struct add_returned {
   SHUNT_HD void operator()(std::int64_t i) const {
     std::int64_t const row = place[i / width];
     if (row >= 0) dx[i] += incoming[row * width + i % width];
-  }
-};
-
-/// The gradient of the table of embeddings. Items: bytes x embedding.
-struct embed_windows_backward {
-  float const* gradient =
-      nullptr;  ///< with respect to what was embedded, tokens x context x embedding
-  std::uint8_t const* windows = nullptr;
-  std::int64_t tokens = 0;
-  std::int32_t window = 1, embedding = 1;
-  float* table = nullptr;  ///< written
-
-  SHUNT_HD void operator()(std::int64_t i) const {
-    std::int64_t const byte = i / embedding, column = i % embedding, context = window - 1;
-    float sum = 0;
-    for (std::int64_t t = 0; t < tokens; ++t)
-      for (std::int64_t b = 0; b < context; ++b)
-        if (windows[t * window + b] == byte)
-          sum += gradient[(t * context + b) * embedding + column];
-    table[i] = sum;
   }
 };
 

@@ -22,7 +22,7 @@ struct workspace {
           static_cast<std::size_t>(shunt::aligned(count * static_cast<std::int64_t>(sizeof(T))));
     };
     std::int64_t const width = m.expert.width, hidden = m.expert.hidden;
-    take(windows, tokens * (m.context + 1));
+    take(starts, tokens);
     take(embedded, tokens * m.context * m.embedding);
     take(x, tokens * width);
     take(dx, tokens * width);
@@ -51,7 +51,7 @@ struct workspace {
   std::size_t bytes = 0;
 
   // of a micro-batch
-  std::uint8_t* windows = nullptr;
+  std::int64_t* starts = nullptr;  ///< of the windows in the text
   float *embedded = nullptr, *x = nullptr, *dx = nullptr, *inverse = nullptr, *scores = nullptr;
   double* losses = nullptr;
   // of a slot

@@ -12,7 +12,7 @@ namespace example {
 int train_on_cuda(options const& o) {
   auto const gpu = shunt::first_cuda_device(80);
   refuse_if(!gpu, "engine", gpu.reason);
-  cuda_training_device<nvcc_kernels> device(*gpu.device);
+  shunt::cuda_training_device<nvcc_kernels> device(*gpu.device);
   return train_on_device(o, device, std::cout);
 }
 

@@ -5,17 +5,17 @@
 #include <cstdint>
 #include <span>
 
-#include "cuda/cuda_device.hpp"
 #include "shunt/cuda/stream.hpp"
+#include "shunt/cuda/training_device.hpp"
 #include "shunt/execute/stream_system.hpp"
 #include "shunt/program/program.hpp"
-#include "training_device.hpp"
+#include "shunt/train/training_device.hpp"
 
 namespace example {
 
-/// The kernels of cuda_training_device, compiled in a source of its own that spares nvcc the rest
-/// of the program. The linker misses a function object that the source doesn't instantiate `launch`
-/// for.
+/// The kernels of shunt::cuda_training_device, compiled in a source of its own that spares nvcc the
+/// rest of the program. The linker misses a function object that the source doesn't instantiate
+/// `launch` for.
 struct nvcc_kernels {
   static void move(cudaStream_t on, std::span<shunt::stream_part const> parts,
                    std::int64_t const* guard);
@@ -27,6 +27,6 @@ struct nvcc_kernels {
   static void launch(shunt::cuda_stream_ref on, std::int64_t n, Items const& f,
                      std::int64_t const* condition);
 };
-static_assert(training_device<cuda_training_device<nvcc_kernels>>);
+static_assert(shunt::matrix_device<shunt::cuda_training_device<nvcc_kernels>>);
 
 }  // namespace example

@@ -6,7 +6,6 @@
 #include <iostream>
 #include <optional>
 #include <random>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -32,7 +31,7 @@ struct spawned_run {
 
 /// The first stage whose processes have all ended before the end of training.
 std::optional<shunt::stage_id> stage_alone(shunt::pipeline_job job,
-                                           spawned_workers<report_merger> const& workers,
+                                           shunt::supervised_workers<report_merger> const& workers,
                                            report_merger const& merger) {
   job.dead.clear();
   for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks()))
@@ -40,20 +39,21 @@ std::optional<shunt::stage_id> stage_alone(shunt::pipeline_job job,
   return stage_without_worker(job);
 }
 
-/// Trains with worker processes. Throws runtime_error, with what the first of them said, where none
-/// comes to an end; run_interrupted.
+/// Trains with worker processes. Throws what report_merger::result throws; run_interrupted.
 spawned_run train_with_spawned(options const& o, command_line const& started_as,
                                text_bytes const& bytes, progress_log* live,
                                std::vector<timed_kill> const& kills = {}) {
   using clock = std::chrono::steady_clock;
   auto const& job = o.training.job;
   report_merger merger(o, live);
-  spawned_workers workers(o.process, started_as, bytes, merger, [&](shunt::rank_id r) {
-    return "worker " + shunt::describe(job.worker_of(r));
-  });
+  own_place const place(o.process, bytes);
+  shunt::supervised_workers workers(shunt::worker_processes::this_program, started_as, merger,
+                                    place.watched([&](shunt::rank_id r) -> std::string {
+                                      return "worker " + shunt::describe(job.worker_of(r));
+                                    }));
   auto const start = [&](shunt::worker who, bool joins) {
-    auto const process = workers.start(job.rank_of(who), joins ? std::vector<std::string>{"--joins"}
-                                                               : std::vector<std::string>{});
+    auto const r = job.rank_of(who);
+    auto const process = workers.start(r, joins ? place.order(r, {"--joins"}) : place.order(r));
     if (live)
       std::cout << "worker " << shunt::describe(who) << " is process " << process
                 << (joins ? " from now on" : "") << std::endl;
@@ -100,8 +100,6 @@ spawned_run train_with_spawned(options const& o, command_line const& started_as,
     return false;
   });
   all.result = merger.result();
-  if (all.result.hashes.empty())
-    throw std::runtime_error(merger.error().or_else("no worker is left"));
   return all;
 }
 
@@ -115,23 +113,23 @@ int train_launched(shunt::launched_process const& as, options const& o) {
   auto const bytes = load_text(o.text);
   trained result;
   {
-    launched_worker const worker(as, o.process, launched_to_join());
-    auto const report = worker([&](worker_address const& at, shunt::report_sink const& say) {
-      return work_as(at, o, say);
-    });
+    launched const here(as, o.process, launched_to_join());
+    auto const report =
+        here.worker([&](shunt::report_sink const& say) { return work_as(here.at, o, say); });
     // One that knows the losses; under a policy who knows them may change, and any one does.
     bool const reroutes = o.policy == "slipstream";
-    if (!worker.speaks(report.dead, reroutes ? job.stages - 1 : 0, reroutes ? job.stages : 1)) {
+    if (!here.worker.speaks(report.dead, reroutes ? job.stages - 1 : 0,
+                            reroutes ? job.stages : 1)) {
       if (!report.stopped.empty()) std::cerr << "stopped: " << reason_to_stop(o, report) << "\n";
       return report.stopped.empty() ? 0 : 1;
     }
     progress_log live(std::cout, o);
     report_merger merger(o, &live);
-    worker.read(job.ranks(), report.dead, merger);
+    here.read(job.ranks(), report.dead, merger);
     result = merger.result();
   }
   return conclude(std::cout, result, o.training,
-                  [&] { return expected_of(train_undisturbed(o.training, bytes)); });
+                  [&] { return train_undisturbed(o.training, bytes); });
 }
 
 /// Every worker alone, then every pair without which each stage still has a live worker, then from
@@ -178,14 +176,14 @@ int train_with_processes(options const& o, command_line const& started_as) {
   progress_log live(std::cout, o);
   auto const run = train_with_spawned(o, started_as, bytes, &live);
   return conclude(std::cout, run.result, o.training,
-                  [&] { return expected_of(train_undisturbed(o.training, bytes)); });
+                  [&] { return train_undisturbed(o.training, bytes); });
 }
 
 int sweep_with_processes(options const& o, command_line const& started_as) {
   auto const bytes = load_text(o.text);
   using clock = std::chrono::steady_clock;
   auto const& job = o.training.job;
-  auto const expected = expected_of(train_undisturbed(o.training, bytes));
+  auto const expected = train_undisturbed(o.training, bytes);
   auto const victims = victims_of(job);
   refuse_if(victims.empty(), "sweep", "no worker can be killed: every stage has one alone");
   int finished = 0, identical = 0, landed = 0, recoveries = 0;

@@ -3,13 +3,11 @@
 /// and says how it goes.
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <map>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,39 +28,33 @@ struct made_plan {
   shunt::ticks period = 0;
   std::vector<shunt::rank_id> dead{};
 };
-void fields(maybe_const<made_plan> auto& p, auto const& f) {
+void fields(made_plan& p, auto const& f) {
   f("iteration", p.iteration), f("period", p.period), f("dead", p.dead);
 }
-void fields(maybe_const<seen_change> auto& c, auto const& f) {
+void fields(seen_change& c, auto const& f) {
   f("iteration", c.iteration), f("period", c.period), f("dead", c.dead), f("workers", c.workers);
   f("microbatches", c.microbatches), f("waiting", c.waiting), f("copies", c.copies);
   f("bytes", c.bytes), f("redone", c.redone);
-}
-void fields(maybe_const<shunt::trained_iteration> auto& i, auto const& f) {
-  f("iteration", i.iteration), f("loss", i.loss), f("live", i.live), f("planned", i.planned);
-  f("took", i.took);
-}
-void fields(maybe_const<shunt::step_outcome> auto& s, auto const& f) {
-  f("norm", s.norm), f("left_out", s.left_out), f("clipped", s.clipped);
-  f("taken_back", s.taken_back);
 }
 
 /// What a worker says while it trains.
 template <class Run>
 void report_progress(Run& run, shunt::report_sink const& say) {
   if constexpr (has_policy<Run>) {
-    say(report_of("plan", made_plan{.period = run.plan().period}));
+    say(shunt::report_of("plan", made_plan{.period = run.plan().period}));
     run.on_change = [&](shunt::rearrangement const& r, shunt::planned_iteration const& plan) {
-      say(report_of("change", change_of(r, plan.period)));
+      say(shunt::report_of("change", change_of(r, plan.period)));
     };
   } else {
     run.on_plan = [&](shunt::planned_iteration const& plan, std::int64_t iteration) {
       made_plan made{iteration, plan.period};
       for (auto const& w : plan.job.dead) made.dead.push_back(plan.job.rank_of(w));
-      say(report_of("plan", made));
+      say(shunt::report_of("plan", made));
     };
   }
-  run.on_iteration = [&](shunt::trained_iteration const& i) { say(report_of("iteration", i)); };
+  run.on_iteration = [&](shunt::trained_iteration const& i) {
+    say(shunt::report_of("iteration", i));
+  };
 }
 
 /// Trains as one worker, and says what it came to.
@@ -77,7 +69,7 @@ shunt::recovery_report train_as(worker_address const& at, options const& o,
   shunt::recovery plan{.end = training.iterations};
   for (auto const& w : job.dead) plan.dead.push_back(job.rank_of(w));
   for (auto const& j : o.joins) plan.joins.push_back({job.rank_of(j.who), j.iteration});
-  auto const dies = [&] { kill_self(at, say); };
+  auto const dies = [&] { shunt::kill_this_process(say, at.waits); };
   auto const executor = [&]() -> shunt::gloo_executor {
     if (!at.joins) return {at.gloo, job.ranks(), at.self, failures, dies};
     // A launcher may start it long before it is asked: for so many iterations as take the time for
@@ -89,19 +81,19 @@ shunt::recovery_report train_as(worker_address const& at, options const& o,
   }();
   auto const report = run(executor, std::move(plan));
 
-  for (auto const& l : report.losses) say(report_of("loss", l));
+  for (auto const& l : report.losses) say(shunt::report_of("loss", l));
   for (auto const& j : report.joined)
     say(report_line("joined").with("rank", j.rank.value()).with("iteration", j.iteration));
   if (training.validates())
     for (std::int64_t i = 0; i < report.end; ++i)
       if (auto const& s = run.work().step_of(at.self, i); s.left_out || s.clipped)
-        say(report_of("step", s).with("iteration", i));
+        say(shunt::report_of("step", s).with("iteration", i));
   if (auto const overflow = run.work().overflow_of(at.self))
     say(report_line("overflow").with("iteration", *overflow));
   if (!report.stopped.empty()) say(report_line("stopped").with("why", reason_to_stop(o, report)));
   auto const stages = run.work().held_by(at.self);
   std::vector<std::uint64_t> hashes;
-  for (auto const s : stages) hashes.push_back(hash_of(run.work().parameters(at.self, s)));
+  for (auto const s : stages) hashes.push_back(shunt::hash_of(run.work().parameters(at.self, s)));
   say(report_line("end")
           .with("iterations", report.end)
           .with("stages", stages)
@@ -122,30 +114,44 @@ inline shunt::recovery_report work_as(worker_address const& at, options const& o
     return train_as(at, o, say, run, failures);
   });
 } catch (std::exception const& error) {
-  report_and_rethrow(say, error);
+  shunt::report_and_rethrow(say, error);
 }
 
 /// What the workers of a run say, put together: they agree on what happened, each with times of its
 /// own.
-class report_merger {
+class report_merger final : public run_account<shunt::loss> {
  public:
   report_merger(options const& o, progress_log* live)
       : job_(o.training.job), policy_(o.policy), live_(live) {}
 
-  /// `killed_at`: when a process of this rank was killed, in nanoseconds of the steady clock.
-  void killed(shunt::rank_id r, shunt::ticks at) { losses_.killed(r, at); }
+  /// The iteration that some worker runs at least.
+  std::int64_t begun() const { return begun_; }
 
-  void receive(shunt::rank_id from, shunt::json_report const& r) {
+  /// After the last word. Throws runtime_error where the workers disagree, or none came to the end.
+  trained result() {
+    if (!disagreement_.empty()) throw std::runtime_error("the workers disagree: " + disagreement_);
+    if (live_)
+      for (auto const& [iteration, s] : steps_) live_->step(iteration, s.first, s.second);
+    result_.iterations = iterations_;
+    std::sort(result_.iterations.begin(), result_.iterations.end(),
+              [](auto const& a, auto const& b) { return a.iteration < b.iteration; });
+    result_.losses = losses();
+    require_end("no worker is left");
+    return result_;
+  }
+
+ private:
+  void hear(shunt::rank_id from, shunt::json_report const& r) override {
     auto const& what = r.what();
     if (what == "plan") {
-      auto const p = read_report<made_plan>(r);
+      auto const p = r.object<made_plan>();
       auto const same = [&](made_plan const& other) {
         return other.iteration == p.iteration && other.dead == p.dead;
       };
       if (std::none_of(plans_.begin(), plans_.end(), same)) plans_.push_back(p);
       print_progress();
     } else if (what == "change") {
-      auto const c = read_report<seen_change>(r);
+      auto const c = r.object<seen_change>();
       auto const same = [&](seen_change const& other) {
         return other.dead == c.dead && other.iteration == c.iteration;
       };
@@ -153,12 +159,10 @@ class report_merger {
       changes_.push_back(c);
       print_progress();
     } else if (what == "iteration") {
-      receive_iteration(from, read_report<shunt::trained_iteration>(r));
-    } else if (what == "loss") {
-      losses_.receive(from, read_report<shunt::loss>(r));
+      receive_iteration(from, r.object<shunt::trained_iteration>());
     } else if (what == "step") {
       auto& [seen, taken_back] = steps_[r.integer("iteration")];
-      seen = read_report<shunt::step_outcome>(r);
+      seen = r.object<shunt::step_outcome>();
       taken_back += seen.taken_back;
     } else if (what == "overflow") {
       auto const iteration = r.integer("iteration");
@@ -173,30 +177,9 @@ class report_merger {
       for (std::size_t n = 0; n < stages.size() && n < hashes.size(); ++n)
         mine[stages[n]] = hashes[n];
       result_.computing_share = std::max(result_.computing_share, r.number("computing_share"));
-    } else if (what == "error") {
-      error_.receive(r);
     }
   }
 
-  /// The iteration that some worker runs at least.
-  std::int64_t begun() const { return begun_; }
-  /// What a worker could not go on from.
-  first_error const& error() const { return error_; }
-  bool ended(shunt::rank_id r) const { return result_.hashes.contains(r); }
-
-  /// After the last word.
-  trained result() {
-    if (!disagreement_.empty()) throw std::runtime_error("the workers disagree: " + disagreement_);
-    if (live_)
-      for (auto const& [iteration, s] : steps_) live_->step(iteration, s.first, s.second);
-    result_.iterations = iterations_;
-    std::sort(result_.iterations.begin(), result_.iterations.end(),
-              [](auto const& a, auto const& b) { return a.iteration < b.iteration; });
-    result_.losses = losses_.merged([&](shunt::rank_id r) { return ended(r); });
-    return result_;
-  }
-
- private:
   static constexpr auto unknown =
       std::bit_cast<std::uint64_t>(std::numeric_limits<double>::quiet_NaN());
 
@@ -246,11 +229,9 @@ class report_merger {
   std::vector<shunt::trained_iteration> iterations_{};
   std::size_t plans_printed_ = 0, changes_printed_ = 0, iterations_printed_ = 0;
   std::int64_t begun_ = 0;
-  shunt::merged_losses<shunt::loss> losses_{};
   /// By iteration, and how many workers took each back.
   std::map<std::int64_t, std::pair<shunt::step_outcome, int>> steps_{};
   std::string disagreement_{};
-  first_error error_{};
 };
 
 }  // namespace example

@@ -70,6 +70,12 @@ struct gantt {
 [[nodiscard]] timeline timeline_of(redundant_schedule const& plan,
                                    redundant_timetable const& table);
 
+/// Returns the timeline of the first `count` iterations of a steady state, whose iterations have
+/// these times, a period apart.
+/// Throws as timeline_of does.
+[[nodiscard]] timeline steady_timeline(pipeline_schedule const& plan, timetable const& table,
+                                       ticks period, std::int32_t count);
+
 namespace detail {
 
 /// Returns the label of a rank: "0:2" for one worker; "rank 2: stages 2, 5" where it has

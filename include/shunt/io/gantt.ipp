@@ -33,6 +33,18 @@ SHUNT_INLINE timeline timeline_of(pipeline_schedule const& plan, timetable const
   return promised;
 }
 
+SHUNT_INLINE timeline steady_timeline(pipeline_schedule const& plan, timetable const& table,
+                                      ticks period, std::int32_t count) {
+  timeline all;
+  for (std::int32_t n = 0; n < count; ++n)
+    for (auto e : timeline_of(plan, table, n).events) {
+      e.start += n * period;
+      e.end += n * period;
+      all.events.push_back(e);
+    }
+  return all;
+}
+
 SHUNT_INLINE timeline timeline_of(redundant_schedule const& plan,
                                   redundant_timetable const& table) {
   auto const plain = timeline_of(plan.plain, table.plain);

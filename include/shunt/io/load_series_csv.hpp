@@ -2,6 +2,7 @@
 /// A series of expert loads as CSV, one row a layer: `iteration,layer,e0,e1,...`.
 #include <cstdint>
 #include <istream>
+#include <ostream>
 #include <string>
 
 #include "shunt/problem/load_series.hpp"
@@ -22,6 +23,9 @@ namespace shunt {
 /// Throws invalid_problem also where the file cannot be opened or read.
 [[nodiscard]] load_series read_load_series_csv_file(std::string const& path,
                                                     std::int32_t layers = 1);
+
+/// Writes a series with a header, as read_load_series_csv reads it.
+void write_load_series_csv(std::ostream& out, load_series const& series);
 
 }  // namespace shunt
 

@@ -9,6 +9,8 @@
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/core/text_input.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/io/csv_fields.hpp"
@@ -110,6 +112,18 @@ SHUNT_INLINE load_series read_load_series_csv(std::istream& in, std::string cons
 SHUNT_INLINE load_series read_load_series_csv_file(std::string const& path, std::int32_t layers) {
   auto in = open_text(path);
   return read_load_series_csv(in, path, layers);
+}
+
+SHUNT_INLINE void write_load_series_csv(std::ostream& out, load_series const& series) {
+  out << "iteration,layer";
+  for (std::int32_t e = 0; e < series.experts; ++e) out << ",e" << std::to_string(e);
+  out << '\n';
+  for (std::int32_t w = 0; w < series.windows(); ++w)
+    for (layer_id l : ids<layer_id>(series.layers)) {
+      out << std::to_string(series.iteration(w)) << ',' << std::to_string(l.value());
+      for (auto const load : series.loads_of(w, l)) out << ',' << std::to_string(load);
+      out << '\n';
+    }
 }
 
 }  // namespace shunt

@@ -65,6 +65,25 @@ class json_report {
     });
     return all;
   }
+  /// Returns the object that report_of (launch/report_line.hpp) has reported: fields(object, f),
+  /// found beside its type, names its members.
+  template <class T>
+  [[nodiscard]] T object() const {
+    T all;
+    fields(all, [&]<class Value>(std::string_view name, Value& value) {
+      if constexpr (std::same_as<Value, bool>)
+        value = boolean(name);
+      else if constexpr (std::integral<Value>)
+        value = integer<Value>(name);
+      else if constexpr (std::floating_point<Value>)
+        value = number(name);
+      else if constexpr (requires { value.push_back(value.front()); })
+        value = list<typename Value::value_type>(name);
+      else if (has(name))
+        value = integer<typename Value::value_type>(name);
+    });
+    return all;
+  }
 
  private:
   explicit json_report(nlohmann::json document) : document_(std::move(document)) {}

@@ -59,6 +59,24 @@ class report_line {
   std::string body_{};
 };
 
+/// Returns a report of what an object has: fields(object, f), found beside its type, calls
+/// f(name, member) for each member that is reported. An optional member without a value is left
+/// out.
+template <class T>
+[[nodiscard]] report_line report_of(std::string_view report, T object) {
+  report_line line(report);
+  fields(object, [&](std::string_view name, auto const& value) {
+    if constexpr (!requires { value.has_value(); })
+      line.with(name, value);
+    else if (value)
+      line.with(name, *value);
+  });
+  return line;
+}
+
+/// Returns what a line reports, as report_line writes it; empty where the line is none.
+[[nodiscard]] std::string_view reported(std::string_view line);
+
 /// Takes a worker's reports.
 using report_sink = std::function<void(report_line const&)>;
 

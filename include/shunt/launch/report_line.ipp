@@ -96,6 +96,14 @@ SHUNT_INLINE report_line& report_line::with(std::string_view name, double value)
   return *this;
 }
 
+SHUNT_INLINE std::string_view reported(std::string_view line) {
+  constexpr std::string_view begin = "{\"report\":\"";
+  if (!line.starts_with(begin)) return {};
+  line.remove_prefix(begin.size());
+  auto const end = line.find('"');
+  return end == std::string_view::npos ? std::string_view{} : line.substr(0, end);
+}
+
 SHUNT_INLINE report_sink report_to(int descriptor) {
   return [descriptor](report_line const& report) {
     auto const line = report.text();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "shunt/device/product_shape.hpp"
 #include "shunt/execute/stream_system.hpp"
 
 namespace shunt {
@@ -32,5 +33,13 @@ concept training_device =
       d.write(from, to);
       d.copy(from, to);
     };
+
+/// A training_device that multiplies matrices of T. `d.multiply(stream, shape, a, b, c)` enqueues
+/// c = op(a) op(b): the same bits from the same operands on every stream and at every time.
+template <class D, class T = float>
+concept matrix_device =
+    training_device<D> &&
+    requires(D& d, typename D::system::stream_ref on, product_shape const& shape, T const* in,
+             T* out) { d.multiply(on, shape, in, in, out); };
 
 }  // namespace shunt

@@ -1,5 +1,4 @@
-// Files that programs write: whole or not at all.
-#include "output_file.hpp"
+#include "shunt/launch/output_file.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -13,12 +12,10 @@
 #include "support/refusals.hpp"
 #include "support/scratch_directory.hpp"
 
-namespace example::tests::output_file_test {
+namespace shunt::tests::output_file_test {
 namespace {
 
 namespace files = std::filesystem;
-using shunt::tests::scratch_directory;
-using shunt::tests::thrown_by;
 
 std::string content_of(files::path const& path) {
   std::ifstream in(path, std::ios::binary);
@@ -89,4 +86,4 @@ TEST(output_file, what_cannot_be_written_is_found_before) {
 }
 
 }  // namespace
-}  // namespace example::tests::output_file_test
+}  // namespace shunt::tests::output_file_test

@@ -11,12 +11,13 @@
 #include <stdexcept>
 #include <vector>
 
-#include "cuda/products.hpp"
+#include "shunt/cuda/cublas_products.hpp"
+#include "shunt/device/product_shape.hpp"
 #include "support/device_array.hpp"
 
 namespace {
 
-using example::product_shape;
+using shunt::product_shape;
 using shunt::tests::device_array;
 
 class Products : public shunt::tests::on_gpu {};
@@ -52,7 +53,7 @@ void expect_product(product_shape const& s, std::vector<T> const& a, std::vector
 
 template <class T>
 void expect_products(shunt::cuda_stream_ref stream) {
-  example::products multiply;
+  shunt::cublas_products multiply;
   std::mt19937_64 random(5);
   for (product_shape s : {product_shape{32, 128, 32},
                           {32, 32, 256},
@@ -84,7 +85,7 @@ TEST_F(Products, OfFloats) { expect_products<float>(stream()); }
 TEST_F(Products, OfDoubles) { expect_products<double>(stream()); }
 
 TEST_F(Products, InAGraph) {
-  example::products multiply;
+  shunt::cublas_products multiply;
   std::mt19937_64 random(7);
   product_shape const s{.rows = 48, .inner = 96, .columns = 80, .transpose_b = true};
   device_array<float> a(std::vector<float>(48 * 96)), b(random_values<float>(random, 96 * 80)),
@@ -97,7 +98,7 @@ TEST_F(Products, InAGraph) {
 }
 
 TEST_F(Products, RefuseOddPlaces) {
-  example::products multiply;
+  shunt::cublas_products multiply;
   device_array<float> const m(64);
   EXPECT_THROW(multiply(stream(), {2, 2, 2}, m.data() + 1, m.data() + 8, m.data() + 16),
                std::invalid_argument);

@@ -15,9 +15,9 @@
 
 #include "shunt/cuda/error.hpp"
 #include "shunt/cuda/stream.hpp"
-#include "training_device.hpp"
+#include "shunt/device/product_shape.hpp"
 
-namespace example {
+namespace shunt {
 
 /// A call of cuBLASLt that failed. `what()` is one line: the call, the name and description of its
 /// status, and file:line of the caller.
@@ -49,11 +49,9 @@ template <class Handle, cublasStatus_t (*Destroy)(Handle)>
 using cublas_owner = std::unique_ptr<std::remove_pointer_t<Handle>, destroy_with<Handle, Destroy>>;
 
 /// Matrix products on streams by cuBLASLt, of float and double, that give the same bits whenever
-/// and on whichever stream they run:
-///
-///     products multiply;                                                     // of the device that
-///     is current; from one thread multiply(stream, {.rows = 32, .inner = 64, .columns = 128}, a,
-///     b, c);  // enqueues c = a b, row-major; device pointers
+/// and on whichever stream they run: `multiply(stream, {.rows = 32, .inner = 64, .columns = 128},
+/// a, b, c)` enqueues c = a b, row-major, of memory of the device that was current when `multiply`
+/// was made. Requires that one thread calls it, and CUDA::cublasLt.
 ///
 /// Every (type, shape) has one algorithm, chosen once: the first that the heuristics offer without
 /// split-K and reduction, in plain float or double arithmetic (no TF32), for operands at multiples
@@ -61,20 +59,20 @@ using cublas_owner = std::unique_ptr<std::remove_pointer_t<Handle>, destroy_with
 /// nothing, allocates nothing on the device and may be captured into a graph. An empty sum (inner =
 /// 0) is zeros. Throws cublas_error where cuBLASLt refuses, invalid_argument where an operand is at
 /// no multiple of 16 bytes.
-class products {
+class cublas_products {
  public:
-  products() {
+  cublas_products() {
     cublasLtHandle_t made = nullptr;
     cublas_check(cublasLtCreate(&made), "cublasLtCreate");
     handle_.reset(made);
   }
 
   template <class T>
-  void operator()(shunt::cuda_stream_ref on, product_shape const& s, T const* a, T const* b, T* c) {
+  void operator()(cuda_stream_ref on, product_shape const& s, T const* a, T const* b, T* c) {
     if (s.rows == 0 || s.columns == 0) return;
     if (s.inner == 0) {
       auto const bytes = static_cast<std::size_t>(s.rows * s.columns) * sizeof(T);
-      return shunt::cuda_check(cudaMemsetAsync(c, 0, bytes, on), "cudaMemsetAsync");
+      return cuda_check(cudaMemsetAsync(c, 0, bytes, on), "cudaMemsetAsync");
     }
     for (void const* at :
          {static_cast<void const*>(a), static_cast<void const*>(b), static_cast<void const*>(c)})
@@ -200,4 +198,4 @@ class products {
   std::map<std::pair<bool, product_shape>, plan> plans_{};
 };
 
-}  // namespace example
+}  // namespace shunt
