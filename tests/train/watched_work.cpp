@@ -21,11 +21,10 @@ namespace {
 // Operations that take what the job says, a tick as 200 microseconds.
 class timed_work : public dense_work {
  public:
-  explicit timed_work(pipeline_training const& t)
-      : dense_work(dense_work_of(t)), costs_(t.job) {}
+  explicit timed_work(pipeline_training const& t) : dense_work(dense_work_of(t)), costs_(t.job) {}
   void operator()(rank_id r, task const& t) {
-    auto const end = std::chrono::steady_clock::now() +
-                     std::chrono::microseconds(200) * costs_.compute(r, t.op);
+    auto const end =
+        std::chrono::steady_clock::now() + std::chrono::microseconds(200) * costs_.compute(r, t.op);
     dense_work::operator()(r, t);
     std::this_thread::sleep_until(end);
   }

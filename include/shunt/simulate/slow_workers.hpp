@@ -37,6 +37,7 @@ struct rank_pace {
 
   /// Returns the probability that the excess is above `least`.
   [[nodiscard]] double certainty(double least) const;
+  constexpr bool operator==(rank_pace const&) const = default;
 };
 
 /// Returns the paces of ranks from what was measured of them.

@@ -125,8 +125,8 @@ class pipeline_run {
     if (!alike) plan.period = ceil_divide(plan.period, slow_verdict::normal);
     if constexpr (watchable<Work>) {
       if (auto* const watch = work_.watching(); watch && !stage_without_worker(job))
-        plan.iteration = std::make_shared<program const>(with_pace(
-            *plan.iteration, job.live_holders(job.stages - 1).front(), watch->sizes()));
+        plan.iteration = std::make_shared<program const>(
+            with_pace(*plan.iteration, job.live_holders(job.stages - 1).front(), watch->sizes()));
     }
     return plans_.emplace(key, std::move(plan)).first->second;
   }

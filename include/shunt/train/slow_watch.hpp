@@ -99,12 +99,12 @@ class slow_watch {
 
   slow_watch_config const config_;
   job_costs const predicted_;
-  std::vector<own_sums> own_;                           // by rank
-  std::deque<indexed<rank_id, pace_sums>> recent_{};    // reports, the latest first
-  std::mutex mutable mutex_{};                          // guards what follows
-  slow_verdicts last_;                                  // of this process
-  std::int64_t latest_ = -1;                            // its iteration
-  std::map<std::int64_t, slow_verdicts> heard_{};       // by iteration
+  std::vector<own_sums> own_;                         // by rank
+  std::deque<indexed<rank_id, pace_sums>> recent_{};  // reports, the latest first
+  std::mutex mutable mutex_{};                        // guards what follows
+  slow_verdicts last_;                                // of this process
+  std::int64_t latest_ = -1;                          // its iteration
+  std::map<std::int64_t, slow_verdicts> heard_{};     // by iteration
 };
 
 }  // namespace shunt

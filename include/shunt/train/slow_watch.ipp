@@ -14,9 +14,8 @@
 namespace shunt {
 
 SHUNT_INLINE bool same_factors(slow_verdicts const& a, slow_verdicts const& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](auto const& x, auto const& y) {
-    return x.sixteenths == y.sixteenths;
-  });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](auto const& x, auto const& y) { return x.sixteenths == y.sixteenths; });
 }
 
 SHUNT_INLINE pipeline_job in_sixteenths(pipeline_job job, slow_verdicts const& of) {

@@ -45,9 +45,9 @@ class stretched_work : public Work {
   void operator()(rank_id r, task const& t) {
     double const factor = shows_pace(t.op.kind) ? factor_of(r, t.iteration) : 1;
     if (factor <= 1) return Work::operator()(r, t);
-    stopwatch const clock;
+    stopwatch const since;
     Work::operator()(r, t);
-    auto const longer = static_cast<double>(clock.now()) * (factor - 1);
+    auto const longer = static_cast<double>(since.now()) * (factor - 1);
     std::this_thread::sleep_for(std::chrono::nanoseconds(std::llround(longer)));
   }
 

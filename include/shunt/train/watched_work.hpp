@@ -36,9 +36,9 @@ class watched_work : public Work {
     if (!watch_ || !(shows_pace(t.op.kind) || t.op.kind == op_kind::pace))
       return Work::operator()(r, t);
     if (t.op.kind == op_kind::pace) return share(r, t);
-    stopwatch const clock;
+    stopwatch const since;
     Work::operator()(r, t);
-    watch_->measured(r, t.op, clock.now());
+    watch_->measured(r, t.op, since.now());
   }
 
  private:
