@@ -71,7 +71,7 @@ class slow_watch {
   /// `window` is below 1.
   slow_watch(pipeline_job const& job, slow_watch_config const& config = {});
 
-  /// Adds an operation that took so many nanoseconds.
+  /// Adds an operation that took so many nanoseconds, if it is a forward or a backward.
   void measured(rank_id r, operation const& op, ticks took);
   [[nodiscard]] pace_sizes sizes() const;
   /// Writes what was measured of the rank since its last report.

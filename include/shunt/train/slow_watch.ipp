@@ -60,7 +60,7 @@ SHUNT_INLINE slow_watch::slow_watch(pipeline_job const& job, slow_watch_config c
 }
 
 SHUNT_INLINE void slow_watch::measured(rank_id r, operation const& op, ticks took) {
-  ticks const due = predicted_.compute(r, op);
+  ticks const due = shows_pace(op.kind) ? predicted_.compute(r, op) : 0;
   if (due > 0 && took > 0)
     own_[r.index()].sums.add(static_cast<double>(took), static_cast<double>(due));
 }
