@@ -15,10 +15,10 @@ struct pace_sizes {
 
 /// Returns an iteration in which ranks find out together which of them are slow. As the first
 /// instruction every rank writes a report on the iteration before and sends it to the judge. At the
-/// end of its list the judge decides, and every rank hears the verdict. So nobody waits for a
-/// report, and for the verdict nobody waits whose list ends no earlier than the judge's: a rank
-/// with the last stage is a good judge. All of a run's ranks hear the same verdict of the same
-/// iteration.
+/// end of its list the judge decides, and every rank hears the verdict. Reports
+/// are there when the judge wants them, and the verdict is there for ranks whose lists end no
+/// earlier than the judge's: a rank with the last stage is a good judge. All ranks hear the same
+/// verdict of the same iteration.
 ///
 /// The work gets compute instructions of op_kind::pace. One that only writes is to write the
 /// report. One that reads and writes reads all reports, one a region, and is to write the verdict.
