@@ -44,10 +44,11 @@ class grid {
       watch.report(r, reports.back());
     }
     std::vector<std::span<std::byte const>> seen(reports.begin(), reports.end());
+    watch.judge(next_++, seen);
     std::vector<std::byte> verdict(static_cast<std::size_t>(size.verdict));
-    watch.judge(next_, seen, verdict);
+    watch.tell(verdict);
     watch.hear(next_, verdict);
-    return watch.before(++next_);
+    return watch.before(next_ + 1);
   }
 
  private:
@@ -97,8 +98,8 @@ TEST(slow_watch, verdicts_are_known_by_iteration_and_forgotten) {
   g.run(std::vector<double>(6, 1));
   auto const named = g.run(slow);
   EXPECT_TRUE(same_factors(g.watch.before(0), slow_verdicts(6)));
-  EXPECT_TRUE(same_factors(g.watch.before(1), slow_verdicts(6)));
-  EXPECT_EQ(g.watch.before(2), named);
+  EXPECT_TRUE(same_factors(g.watch.before(2), slow_verdicts(6)));
+  EXPECT_EQ(g.watch.before(3), named);
   EXPECT_EQ(g.watch.before(100), named);
   g.watch.forget();
   EXPECT_EQ(g.watch.before(100), slow_verdicts(6));

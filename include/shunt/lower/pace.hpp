@@ -13,16 +13,15 @@ struct pace_sizes {
   byte_count verdict = 8;  ///< of the judge to each rank
 };
 
-/// Returns an iteration in which ranks find out together which of them are slow. As the first
-/// instruction every rank writes a report on the iteration before and sends it to the judge. At the
-/// end of its list the judge decides, and every rank hears the verdict. Reports
-/// are there when the judge wants them, and the verdict is there for ranks whose lists end no
-/// earlier than the judge's: a rank with the last stage is a good judge. All ranks hear the same
-/// verdict of the same iteration.
+/// Returns an iteration in which ranks find out together which of them are slow. At the start of
+/// its list every rank sends the judge a report on the iteration before, and the judge sends every
+/// rank the verdict at which it has arrived. At the end of its list the judge receives the reports
+/// and every rank the verdict. What is received was sent a whole list earlier, so under no plan
+/// does a rank wait for it. All ranks hear the same verdict in the same iteration.
 ///
-/// The work gets compute instructions of op_kind::pace. One that only writes is to write the
-/// report. One that reads and writes reads all reports, one a region, and is to write the verdict.
-/// One that only reads hears the verdict; the judge hears none but its own.
+/// The work gets compute instructions of op_kind::pace. One that writes a region is to write the
+/// report there, and the judge the verdict to a second one. One that reads a region hears the
+/// verdict in it, and the judge the reports in those behind.
 /// Throws invalid_program where the judge takes no part.
 /// Requires sizes above 0. Complexity: linear in the instructions.
 [[nodiscard]] program with_pace(program iteration, rank_id judge, pace_sizes const& sizes);

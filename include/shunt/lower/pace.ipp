@@ -82,19 +82,24 @@ SHUNT_INLINE program with_pace(program iteration, rank_id judge, pace_sizes cons
       parts.push_back({reports, static_cast<byte_count>(n) * sizes.report, sizes.report});
     auto const mine =
         judges ? static_cast<std::size_t>(std::find(all.begin(), all.end(), r) - all.begin()) : 0;
-    to.compute({}, {parts[mine]});
-    if (!judges) to.send(judge, parts[mine], channel);
-    to.to_front();
     if (judges) {
-      for (std::size_t n = 0; n < all.size(); ++n)
-        if (n != mine) to.receive(all[n], parts[n], channel);
-      to.compute(parts, {verdict});
+      to.compute({}, {parts[mine], verdict});
       for (rank_id const other : all)
         if (other != judge) to.send(other, verdict, channel);
     } else {
-      to.receive(judge, verdict, channel);
-      to.compute({verdict}, {});
+      to.compute({}, {parts[mine]});
+      to.send(judge, parts[mine], channel);
     }
+    to.to_front();
+    std::vector<region> heard{verdict};
+    if (judges) {
+      for (std::size_t n = 0; n < all.size(); ++n)
+        if (n != mine) to.receive(all[n], parts[n], channel);
+      heard.insert(heard.end(), parts.begin(), parts.end());
+    } else {
+      to.receive(judge, verdict, channel);
+    }
+    to.compute(heard, {});
     to.to_back();
   }
   return iteration;

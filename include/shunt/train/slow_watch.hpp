@@ -2,9 +2,9 @@
 /// Which ranks of a training are slow, from the times of its own operations.
 ///
 /// Every rank sums log(measured / predicted) over its forwards and backwards. Once an iteration a
-/// judge gets these sums of all ranks, decides and tells the verdict (lower/pace.hpp). It looks at
-/// the last iteration, the last two, and so on to `window`, and takes the first that shows another
-/// pace than the last verdict says (simulate/slow_workers.hpp).
+/// judge gets these sums of all ranks, decides, and tells the verdict in the next (lower/pace.hpp).
+/// It looks at the last iteration, the last two, and so on to `window`, and takes the first that
+/// shows another pace than the last verdict says (simulate/slow_workers.hpp).
 /// Complexity: two readings of the clock an operation; linear in ranks x window a verdict.
 #include <array>
 #include <cstddef>
@@ -76,9 +76,11 @@ class slow_watch {
   [[nodiscard]] pace_sizes sizes() const;
   /// Writes what was measured of the rank since its last report.
   void report(rank_id r, std::span<std::byte> to);
-  /// Decides by the reports of all live ranks.
-  void judge(std::int64_t iteration, std::span<std::span<std::byte const> const> reports,
-             std::span<std::byte> verdict);
+  /// Writes the verdict at which the judge has arrived.
+  void tell(std::span<std::byte> verdict) const;
+  /// Decides by the reports of all live ranks that came in an iteration.
+  void judge(std::int64_t iteration, std::span<std::span<std::byte const> const> reports);
+  /// Takes the verdict that came in an iteration.
   void hear(std::int64_t iteration, std::span<std::byte const> verdict);
 
   /// Returns the last verdicts of iterations before this one.
@@ -103,7 +105,7 @@ class slow_watch {
   std::deque<indexed<rank_id, pace_sums>> recent_{};  // reports, the latest first
   std::mutex mutable mutex_{};                        // guards what follows
   slow_verdicts last_;                                // of this process
-  std::int64_t latest_ = -1;                          // its iteration
+  std::int64_t latest_ = -1;                          // the iteration in which it is told
   std::map<std::int64_t, slow_verdicts> heard_{};     // by iteration
 };
 

@@ -76,8 +76,7 @@ SHUNT_INLINE void slow_watch::report(rank_id r, std::span<std::byte> to) {
 }
 
 SHUNT_INLINE void slow_watch::judge(std::int64_t iteration,
-                                    std::span<std::span<std::byte const> const> reports,
-                                    std::span<std::byte> verdict) {
+                                    std::span<std::span<std::byte const> const> reports) {
   indexed<rank_id, pace_sums> latest(own_.size());
   for (auto const& from : reports) {
     message one;
@@ -88,7 +87,11 @@ SHUNT_INLINE void slow_watch::judge(std::int64_t iteration,
   if (recent_.size() > static_cast<std::size_t>(config_.window)) recent_.pop_back();
   std::lock_guard const lock(mutex_);
   decide();
-  latest_ = iteration;
+  latest_ = iteration + 1;  // the iteration in which it is told
+}
+
+SHUNT_INLINE void slow_watch::tell(std::span<std::byte> verdict) const {
+  std::lock_guard const lock(mutex_);
   std::memcpy(verdict.data(), last_.items().data(), sizeof(slow_verdict) * last_.size());
 }
 

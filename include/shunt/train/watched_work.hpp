@@ -47,13 +47,13 @@ class watched_work : public Work {
     return whole.subspan(static_cast<std::size_t>(at.offset), static_cast<std::size_t>(at.size));
   }
   void share(rank_id r, task const& t) {
-    if (t.writes.empty()) return watch_->hear(t.iteration, bytes(r, t.reads.front()));
-    auto const to = bytes(r, t.writes.front());
-    if (t.reads.empty()) return watch_->report(r, to);
+    if (!t.writes.empty()) watch_->report(r, bytes(r, t.writes[0]));
+    if (t.writes.size() > 1) watch_->tell(bytes(r, t.writes[1]));
+    if (t.reads.empty()) return;
+    watch_->hear(t.iteration, bytes(r, t.reads[0]));
     std::vector<std::span<std::byte const>> reports;
-    for (region const& from : t.reads) reports.push_back(bytes(r, from));
-    watch_->judge(t.iteration, reports, to);
-    watch_->hear(t.iteration, to);
+    for (region const& from : t.reads.subspan(1)) reports.push_back(bytes(r, from));
+    if (!reports.empty()) watch_->judge(t.iteration, reports);
   }
 
   std::optional<slow_watch> watch_{};
