@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <ctime>
 #include <map>
 #include <optional>
 #include <random>
@@ -22,6 +23,7 @@
 #include "shunt/core/solution.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/execute/executor.hpp"
+#include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/lower/pipeline.hpp"
@@ -40,6 +42,10 @@
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/search/merge_streams.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
+#include "shunt/train/host_memory.hpp"
+#include "shunt/train/pipeline_run.hpp"
+#include "shunt/train/pipeline_training.hpp"
+#include "shunt/train/watched_work.hpp"
 
 namespace {
 
@@ -299,5 +305,71 @@ void workers(benchmark::internal::Benchmark* b) {
 BENCHMARK(measure_iteration)->Apply(workers);
 BENCHMARK(measure_period)->Apply(workers);
 BENCHMARK(simulate_iteration)->Apply(workers);
+
+double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
+void compute(std::int64_t rounds) {
+  std::uint64_t x = 1;
+  for (; rounds > 0; --rounds) benchmark::DoNotOptimize(x = x * 6364136223846793005U + 1);
+}
+
+// Returns how many rounds of `compute` take a microsecond.
+double rounds_a_microsecond() {
+  constexpr std::int64_t many = 20'000'000;
+  double const start = processor_seconds();
+  compute(many);
+  return static_cast<double>(many) / (processor_seconds() - start) * 1e-6;
+}
+
+// A work of a pipeline that computes so many rounds in every operation.
+class busy_work {
+ public:
+  busy_work(pipeline_training t, std::int64_t each)
+      : training_(std::move(t)),
+        each_(each),
+        memory_(static_cast<std::size_t>(training_.job.ranks())) {}
+
+  [[nodiscard]] pipeline_training const& training() const { return training_; }
+  [[nodiscard]] pipeline_tensors tensors() const { return {}; }
+  void fit(program const& p) { memory_.grow(p); }
+  [[nodiscard]] std::span<std::byte> buffer(rank_id r, buffer_id b) { return memory_(r, b); }
+  void operator()(rank_id, task const&) const { compute(each_); }
+  void restore(rank_id, std::int64_t) {}
+  void replace(rank_id, std::int64_t) {}
+  [[nodiscard]] double loss(std::int64_t) const { return 0; }
+
+ private:
+  pipeline_training training_;
+  std::int64_t each_;
+  host_memory memory_;
+};
+
+// Trains 3 x 4 workers with and without a watch for slow ones, on one thread, in turns. Argument:
+// microseconds an operation. Counter: the processor time of watching, the median over pairs in
+// percent.
+void watch_for_slow(benchmark::State& state) {
+  pipeline_training const training{
+      .job = {.pipelines = 3, .stages = 4, .microbatches = 6, .costs = {.step = 1}},
+      .iterations = 4};
+  auto const rounds =
+      static_cast<std::int64_t>(static_cast<double>(state.range(0)) * rounds_a_microsecond());
+  auto const seconds = [&](bool watches) {
+    watched_work work(busy_work(training, rounds));
+    pipeline_run run(work, one_f_one_b{});
+    if (watches) run.watch();
+    static_cast<void>(run.plan_without({}));
+    double const start = processor_seconds();
+    benchmark::DoNotOptimize(run(inline_executor{}));
+    return processor_seconds() - start;
+  };
+  std::vector<double> ratios;
+  for (auto _ : state) {
+    double const first = seconds(false), watched = seconds(true) + seconds(true);
+    ratios.push_back(watched / (first + seconds(false)));
+  }
+  std::sort(ratios.begin(), ratios.end());
+  state.counters["percent"] = 100 * (ratios[ratios.size() / 2] - 1);
+}
+BENCHMARK(watch_for_slow)->Unit(benchmark::kMillisecond)->Arg(50)->Arg(100);
 
 }  // namespace

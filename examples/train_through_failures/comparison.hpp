@@ -152,6 +152,7 @@ class progress_log {
         job_(o.training.job),
         unit_ms_(std::chrono::duration<double, std::milli>(o.training.unit).count()) {}
 
+  std::ostream& out() { return out_; }
   void plan(std::int64_t iteration, shunt::ticks period, std::vector<shunt::worker> const& dead) {
     for (auto const w : dead)
       if (std::find(dead_.begin(), dead_.end(), w) == dead_.end())

@@ -18,6 +18,7 @@
 #include "shunt/launch/output_file.hpp"
 #include "shunt/shunt.hpp"
 #include "shunt/train.hpp"
+#include "slow.hpp"
 #include "text.hpp"
 
 namespace {
@@ -27,7 +28,7 @@ using namespace example;
 int train(options const& o) {
   auto const bytes = load_text(o.text);
   auto const out = shunt::optional_folder("out", o.out);
-  language_work work(o.training, bytes);
+  slow_language_work work(o.training, bytes);
   return with_run(o, work, {}, [&](auto& run, auto const& failures) {
     auto const on = [&](auto const& executor) { return run_in_process(run, o, executor); };
     auto const silence = o.timeout.value_or(std::chrono::milliseconds(50));
@@ -37,14 +38,16 @@ int train(options const& o) {
     std::optional<undisturbed_training> undisturbed;
     if (out || report.stopped.empty()) undisturbed = train_undisturbed(o.training, bytes);
     if (out) write_files(*out, o, run, report, undisturbed->losses);
-    return conclude(std::cout, result_of(run, report, o), o.training, [&] { return *undisturbed; });
+    auto const result = result_of(run, report, o);
+    print_periods(std::cout, o, result);
+    return conclude(std::cout, result, o.training, [&] { return *undisturbed; });
   });
 }
 
 int program(int argc, char** argv) {
   options o;
   auto& t = o.training;
-  std::string kills, joins, injected, costs[4] = {"1", "1", "1", "3"};
+  std::string kills, joins, slow, injected, costs[4] = {"1", "1", "1", "3"};
   std::int32_t kill_at = -1;
   double op_ms = 0, clip = 0;
   std::int64_t timeout = 0;
@@ -112,6 +115,11 @@ int program(int argc, char** argv) {
                "missing of the iteration");
   app.add_option("--join", joins,
                  "workers that come back before an iteration: pipeline:stage@iteration,...");
+  app.add_option(
+      "--slow", slow,
+      "workers whose forwards and backwards take so many times as long from an iteration "
+      "on, 1 for as long as before: pipeline:stagexfactor@iteration,... The run finds "
+      "them by its own times and plans around them (with --op-ms)");
   app.add_option("--timeout", timeout,
                  "milliseconds of silence after which a worker is given up (0: 50 of a thread, "
                  "2000 of a process)");
@@ -156,6 +164,7 @@ int program(int argc, char** argv) {
     o.stagger = !no_stagger;
     o.kills = parse_workers_at("kill", kills);
     o.joins = parse_workers_at("join", joins);
+    o.slow = parse_slow(slow);
     t.inject = parse_bad_gradients("inject-nan", injected);
     if (clipped->count() > 0) {
       refuse_if(!(clip >= 0 && clip <= 1e30), "clip", "must be between 0 and 1e30");

@@ -16,6 +16,14 @@
 
 namespace example {
 
+/// A worker that takes `factor` times as long from an iteration on, written
+/// pipeline:stage x factor @ iteration.
+struct slow_at {
+  shunt::worker who{};
+  double factor = 1;
+  std::int64_t iteration = 0;
+};
+
 /// The command line of train_through_failures.
 struct options {
   language_training training{
@@ -23,6 +31,7 @@ struct options {
       .iterations = 12};
   std::string text{}, out{};
   std::vector<worker_at> kills{}, joins{};
+  std::vector<slow_at> slow{};
   std::optional<std::int32_t>
       kill_at{};  ///< instruction index; without it, the middle of the worker's list
   bool split = true, stagger = true;
@@ -55,6 +64,19 @@ inline std::vector<bad_gradient> parse_bad_gradients(std::string const& field,
         colon == std::string_view::npos
             ? 0
             : parse_integer(name + " (micro-batch)", when.substr(colon + 1), 0)};
+  });
+}
+
+/// "1:2x2@5": worker 1:2 takes twice as long from iteration 5 on; the empty text is the empty list.
+inline std::vector<slow_at> parse_slow(std::string_view text) {
+  return parse_each("slow", text, [](std::string const& name, std::string_view item) {
+    std::string const form = "pipeline:stage x factor @ iteration, as 1:2x2@5";
+    auto const [what, when] = halves_of(name, item, '@', form);
+    auto const [who, times] = halves_of(name, what, 'x', form);
+    auto const factor = parse_factor(name + " (factor)", times);
+    return slow_at{parse_worker(name, who),
+                   static_cast<double>(factor.numerator) / static_cast<double>(factor.denominator),
+                   parse_integer(name + " (iteration)", when, 0)};
   });
 }
 
@@ -108,6 +130,36 @@ inline std::vector<shunt::worker> dead_in(options const& o, std::int64_t iterati
   return dead;
 }
 
+/// Throws invalid_problem, naming the item, where workers can't be slow as asked.
+inline void validate_slow(options const& o) {
+  auto const& job = o.training.job;
+  for (std::size_t n = 0; n < o.slow.size(); ++n) {
+    auto const& [who, factor, at] = o.slow[n];
+    std::string const field = "slow[" + std::to_string(n) + "]",
+                      worker = "worker " + shunt::describe(who);
+    refuse_if(who.pipeline >= job.pipelines || who.stage >= job.stages, field,
+              worker + " is not one of " + std::to_string(job.pipelines) + " pipelines x " +
+                  std::to_string(job.stages) + " stages");
+    refuse_if(factor < 1, field,
+              format("%s must be slower by a factor of at least 1, is by %.6g", worker, factor));
+    refuse_if(at >= o.training.iterations, field,
+              "iteration " + std::to_string(at) + " is not one of 0.." +
+                  std::to_string(o.training.iterations - 1));
+    auto const dead = dead_in(o, at, false);
+    refuse_if(std::find(dead.begin(), dead.end(), who) != dead.end(), field,
+              worker + " is dead in iteration " + std::to_string(at));
+    for (std::size_t k = 0; k < n; ++k)
+      refuse_if(o.slow[k].who == who && o.slow[k].iteration == at, field,
+                worker + " is named twice for iteration " + std::to_string(at));
+  }
+  if (o.slow.empty()) return;
+  refuse_if(o.training.unit.count() == 0, "slow",
+            "needs --op-ms: a worker is slow beside the times that are planned");
+  refuse_if(!o.out.empty(), "slow", "can't be together with --out");
+  refuse_if(o.compare_schedules, "slow", "can't be together with --compare-schedules");
+  refuse_if(o.cuda(), "slow", "needs --engine threads, inline or gloo");
+}
+
 /// Throws invalid_problem, naming the option and the item, where kills and joins can't happen as
 /// asked.
 inline void validate(options const& o) {
@@ -158,6 +210,7 @@ inline void validate(options const& o) {
             "validated steps");
   check("kill", o.kills, true);
   check("join", o.joins, false);
+  validate_slow(o);
 }
 
 }  // namespace example

@@ -16,6 +16,7 @@
 #include "options.hpp"
 #include "shunt/shunt.hpp"
 #include "shunt/train.hpp"
+#include "slow.hpp"
 
 namespace example {
 
@@ -110,6 +111,10 @@ shunt::recovery_report run_in_process(Run& run, options const& o, Executor const
     live.plan(0, run.plan().period, {});
     report = run(executor);
   } else {
+    on_change_of_pace(run, [&](seen_pace const& c, std::int64_t iteration) {
+      bar.clear();
+      print_pace(out, job, c, iteration);
+    });
     run.on_plan = [&](shunt::planned_iteration const& plan, std::int64_t iteration) {
       bar.clear();
       live.plan(iteration, plan.period, plan.job.dead);
@@ -199,6 +204,7 @@ inline shunt::any_policy policy_of(options const& o) {
 inline void refuse_with_policy(options const& o) {
   std::pair<bool, char const*> const others[] = {
       {!o.joins.empty(), "--join"},
+      {!o.slow.empty(), "--slow"},
       {o.salvage, "--salvage"},
       {o.training.validates(), "--clip or --inject-nan"},
       {o.compare_schedules, "--compare-schedules"},
@@ -219,6 +225,7 @@ auto with_run(options const& o, Work& work, std::optional<shunt::rank_id> only, 
   }
   shunt::pipeline_run run(work, shunt::slipstream{.split = o.split, .stagger = o.stagger});
   if (o.salvage) run.salvage();
+  watch_slow(run, o);
   return f(run, failures_of(o, run, only));
 }
 

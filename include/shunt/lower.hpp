@@ -6,6 +6,7 @@
 #include "shunt/lower/layer_copies.hpp"
 #include "shunt/lower/moe_iteration.hpp"
 #include "shunt/lower/operands.hpp"
+#include "shunt/lower/pace.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/lower/pipeline_join.hpp"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
 #include "shunt/measure/times.hpp"
+#include "shunt/problem/measured_costs.hpp"
 #include "shunt/simulate/simulated_executor.hpp"
 #include "shunt/solve/pipeline/branch_and_bound.hpp"
 #include "shunt/solve/pipeline/gpipe.hpp"
@@ -188,6 +190,74 @@ TEST(uneven_costs, one_slow_worker_of_twelve_costs_little) {
   EXPECT_EQ(shares[1], 3);
   EXPECT_EQ(std::max(shares[0], shares[2]), 8);
   EXPECT_EQ(solve(job, slipstream{.reroute = false}).objective, 39);  // all wait
+}
+
+// The least period is the least over all shares of the slow stage, 27 ticks: no worker there is
+// busy for less than its share, and then it steps.
+TEST(uneven_costs, brute_force_over_the_shares_of_a_slow_stage) {
+  for (std::int32_t const factor : {2, 3, 4})
+    for (worker const slow : {worker{1, 2}, worker{0, 0}, worker{2, 3}}) {
+      auto job = paper_job();
+      job.costs = slowed(job, slow, factor);
+      ticks least = std::numeric_limits<ticks>::max();
+      for (ticks a = 0; a <= 18; ++a)
+        for (ticks b = 0; a + b <= 18; ++b)
+          least = std::min(least, std::max({3 * factor * a, 3 * b, 3 * (18 - a - b)}) + 3);
+      EXPECT_EQ(period_bound(job, true), least);
+      EXPECT_EQ(least, 27);
+      auto const found = checked(job, slipstream{.effort = 200'000}).objective;
+      EXPECT_LE(found, factor == 2 ? 27 : 30);
+    }
+}
+
+TEST(uneven_costs, brute_force_over_all_plans_with_a_slow_worker) {
+  for (auto const& of : std::vector<size>{{3, 1, 1}, {2, 2, 1}, {1, 2, 2}})
+    for (std::int32_t const w : {0, of.pipelines * of.stages - 1}) {
+      pipeline_job job{.pipelines = of.pipelines,
+                       .stages = of.stages,
+                       .microbatches = of.microbatches,
+                       .costs = {.step = 3}};
+      job.costs = slowed(job, job.worker_of(w), 2);
+      SCOPED_TRACE(describe_job(job));
+      every_plan const all(job);
+      for (bool const staggered : {false, true}) {
+        auto const least = static_cast<double>(all.least[staggered]);
+        EXPECT_GE(least, static_cast<double>(period_bound(job, staggered)));
+        EXPECT_EQ(checked(job, slipstream{.stagger = staggered}).objective, least);
+      }
+    }
+}
+
+// Two stages a rank, one of which is slow: no plan beats the bounds, and no orders of one dealing
+// beat all plans.
+TEST(uneven_costs, brute_force_over_all_plans_of_chunks_with_a_slow_rank) {
+  pipeline_job job{.pipelines = 2, .stages = 2, .microbatches = 1};
+  job.layout = stage_layout::looped(2);
+  job.costs = {{1, 2}, {2, 1}, {1, 1}, {1, 0}};
+  job.costs = slowed(job, {1, 0}, 2);
+  every_plan const all(job);
+  EXPECT_GE(all.least_makespan, makespan_bound(job));
+  for (bool const staggered : {false, true}) {
+    EXPECT_GE(all.least[staggered], period_bound(job, staggered));
+    EXPECT_LE(all.least[staggered], period_bound(job, staggered) + 2);
+    EXPECT_GE(branch_and_bound{.stagger = staggered}(job).objective,
+              static_cast<double>(all.least[staggered]));
+  }
+}
+
+// A slow rank with several stages does in proportion less of the work of all of them.
+TEST(uneven_costs, bounds_of_chunks_beside_a_slow_rank_are_reached_or_near) {
+  for (auto const& layout : {stage_layout::looped(2), stage_layout::wave(2)}) {
+    pipeline_job job{.pipelines = 3, .stages = 4, .microbatches = 6, .costs = {.step = 3}};
+    job.layout = layout;
+    auto const even = period_bound(job, true);
+    EXPECT_EQ(even, 6 * 2 * 3 + 2 * 3);
+    job.costs = slowed(job, {1, 2}, 2);
+    // 18 micro-batches at two stages: 36 times 3 ticks over ranks of paces 3, 6 and 3, then steps
+    EXPECT_EQ(period_bound(job, true), 15 * 3 + 2 * 3);
+    auto const found = checked(job, slipstream{}).objective;
+    EXPECT_LE(found, 1.1 * static_cast<double>(period_bound(job, true)));
+  }
 }
 
 // Lists that say the same for all workers, lengths of 1 and a matrix of one time.

@@ -19,7 +19,7 @@ set(table
   "solve    | core problem plan measure |"
   "execute  | core program |"
   "simulate | core problem program execute |"
-  "train    | core problem plan program lower measure check solve execute device |"
+  "train    | core problem plan program lower measure check solve execute simulate device |"
   "compose  | core problem plan measure solve check | range/v3/"
   "device   | core problem plan |"
   "launch   | core | (sys|netinet)/[a-z]+\\.h (fcntl|netdb|poll|signal|unistd)\\.h"

@@ -16,8 +16,8 @@
 
 namespace shunt::tests {
 
-/// All plans of a tiny linear job: every routing, every order, fused and split; the least period of
-/// each kind of step, and the least makespan.
+/// All plans of a tiny job whose ranks are of one pipeline: every routing, every order, fused and
+/// split; the least period of each kind of step, and the least makespan.
 class every_plan {
  public:
   explicit every_plan(pipeline_job const& job) : job_(job), plan_(empty_schedule(job)) { route(0); }
@@ -30,6 +30,7 @@ class every_plan {
   struct todo {
     pipeline_id pipeline;
     microbatch_id microbatch;
+    stage_id stage;
     int done = 0;  // forward, then backward or backward_input, then backward_weight; 3 is all
   };
 
@@ -44,7 +45,7 @@ class every_plan {
       auto& own = routed_[job_.rank_of({p, s}).index()];
       pipeline_id of = 0;
       while (job_.microbatches.before(of.value() + 1) <= g) ++of;
-      own.push_back({of, g - job_.microbatches.before(of)});
+      own.push_back({of, g - job_.microbatches.before(of), s});
       route(item + 1);
       own.pop_back();
     }
@@ -54,19 +55,27 @@ class every_plan {
     if (r == job_.ranks()) return judge();
     auto& list = plan_.order[r];
     auto& own = routed_[static_cast<std::size_t>(r)];
-    stage_id const s = job_.worker_of(r).stage;
+    // An operation that is behind one of the same micro-batch on the same rank comes after it.
+    auto const waits = [&](todo const& item, bool gradient) {
+      return std::any_of(own.begin(), own.end(), [&](todo const& other) {
+        return other.pipeline == item.pipeline && other.microbatch == item.microbatch &&
+               (gradient ? other.stage > item.stage && other.done < 2
+                         : other.stage < item.stage && other.done == 0);
+      });
+    };
     bool any = false;
     for (auto& item : own) {
       if (item.done == 3) continue;
       any = true;
       auto const was = item.done;
       auto const next = [&](op_kind kind, int then) {
-        list.push_back({kind, item.pipeline, s, item.microbatch});
+        list.push_back({kind, item.pipeline, item.stage, item.microbatch});
         item.done = then;
         order(r);
         item.done = was;
         list.pop_back();
       };
+      if (was < 2 && waits(item, was == 1)) continue;
       if (was == 0) next(op_kind::forward, 1);
       if (was == 1) next(op_kind::backward_input, 2);
       if (was == 1) next(op_kind::backward, 3);
@@ -74,9 +83,10 @@ class every_plan {
     }
     if (any) return;
     if (!job_.alive(job_.worker_of(r))) return order(r + 1);
-    list.push_back({.kind = op_kind::step, .stage = s});
+    auto const stages = job_.stages_of(r);
+    for (stage_id const s : stages) list.push_back({.kind = op_kind::step, .stage = s});
     order(r + 1);
-    list.pop_back();
+    list.resize(list.size() - stages.size());
   }
 
   void judge() {

@@ -128,6 +128,7 @@ int train_launched(shunt::launched_process const& as, options const& o) {
     here.read(job.ranks(), report.dead, merger);
     result = merger.result();
   }
+  print_periods(std::cout, o, result);
   return conclude(std::cout, result, o.training,
                   [&] { return train_undisturbed(o.training, bytes); });
 }
@@ -175,6 +176,7 @@ int train_with_processes(options const& o, command_line const& started_as) {
   auto const bytes = load_text(o.text);
   progress_log live(std::cout, o);
   auto const run = train_with_spawned(o, started_as, bytes, &live);
+  print_periods(std::cout, o, run.result);
   return conclude(std::cout, run.result, o.training,
                   [&] { return train_undisturbed(o.training, bytes); });
 }

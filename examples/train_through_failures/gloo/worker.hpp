@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,9 +29,12 @@ struct made_plan {
   std::int64_t iteration = 0;
   shunt::ticks period = 0;
   std::vector<shunt::rank_id> dead{};
+  seen_pace pace{};  ///< what is new
 };
 void fields(made_plan& p, auto const& f) {
   f("iteration", p.iteration), f("period", p.period), f("dead", p.dead);
+  f("paces", p.pace.ranks), f("sixteenths", p.pace.sixteenths);
+  f("seen_in", p.pace.iterations), f("certain_ppm", p.pace.certain_ppm);
 }
 void fields(seen_change& c, auto const& f) {
   f("iteration", c.iteration), f("period", c.period), f("dead", c.dead), f("workers", c.workers);
@@ -46,8 +51,10 @@ void report_progress(Run& run, shunt::report_sink const& say) {
       say(shunt::report_of("change", change_of(r, plan.period)));
     };
   } else {
-    run.on_plan = [&](shunt::planned_iteration const& plan, std::int64_t iteration) {
-      made_plan made{iteration, plan.period};
+    auto const pace = std::make_shared<seen_pace>();
+    on_change_of_pace(run, [pace](seen_pace const& c, std::int64_t) { *pace = c; });
+    run.on_plan = [&run, &say, pace](shunt::planned_iteration const& plan, std::int64_t iteration) {
+      made_plan made{iteration, plan.period, {}, std::exchange(*pace, {})};
       for (auto const& w : plan.job.dead) made.dead.push_back(plan.job.rank_of(w));
       say(shunt::report_of("plan", made));
     };
@@ -109,7 +116,7 @@ inline shunt::recovery_report work_as(worker_address const& at, options const& o
   auto training = o.training;
   training.only = at.self;
   auto const bytes = load_text(o.text);
-  language_work work(training, bytes);
+  slow_language_work work(training, bytes);
   return with_run(o, work, at.self, [&](auto& run, auto const& failures) {
     return train_as(at, o, say, run, failures);
   });
@@ -207,6 +214,7 @@ class report_merger final : public run_account<shunt::loss> {
         auto const& p = plans_[plans_printed_++];
         std::vector<shunt::worker> dead;
         for (auto const r : p.dead) dead.push_back(job_.worker_of(r));
+        if (!p.pace.ranks.empty()) print_pace(live_->out(), job_, p.pace, p.iteration);
         live_->plan(p.iteration, p.period, dead);
       } else if (changes_printed_ < changes_.size() &&
                  changes_[changes_printed_].iteration <=

@@ -33,10 +33,12 @@ enum class op_kind : std::uint8_t {
   redo_step,      ///< the step of the previous iteration, repeated after it was rolled back
   /// A forward that the shadow of its worker computes, too. Its output goes nowhere.
   redundant_forward,
+  /// A rank's part in finding slow ranks (lower/pace.hpp): it tells, decides or hears.
+  pace,
 };
 
 /// The number of kinds.
-inline constexpr int op_kinds = static_cast<int>(op_kind::redundant_forward) + 1;
+inline constexpr int op_kinds = static_cast<int>(op_kind::pace) + 1;
 
 /// Returns whether operations of this kind are of one micro-batch of a pipeline.
 [[nodiscard]] constexpr bool is_of_microbatch(op_kind k) {

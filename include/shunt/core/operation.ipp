@@ -21,6 +21,7 @@ SHUNT_CONSTEXPR std::string_view to_string(op_kind k) {
     case op_kind::validate_step: return "validate";
     case op_kind::redo_step: return "step_again";
     case op_kind::redundant_forward: return "redundant_forward";
+    case op_kind::pace: return "pace";
   }
   return "unknown";
 }

@@ -38,7 +38,8 @@ SHUNT_CONSTEXPR paint paint_of(opcode code, op_kind kind) {
     case op_kind::step: return {colour::pink, colour::ink};
     case op_kind::redo_step: return {colour::vermilion, colour::paper};
     case op_kind::gradient_norm:
-    case op_kind::validate_step: return {colour::grey, colour::ink};
+    case op_kind::validate_step:
+    case op_kind::pace: return {colour::grey, colour::ink};
     case op_kind::dispatch:
     case op_kind::dispatch_backward: return {colour::blue, colour::paper};
     case op_kind::combine:

@@ -9,16 +9,18 @@ namespace shunt {
 
 SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& o, rank_id r) {
   auto const& c = job.costs;
-  auto const on = [&](per_stage const& list) { return job.cost_on(list, r, o.stage); };
-  auto const length = [&] { return job.length_of(o.pipeline, o.microbatch); };
+  per_stage const* list = nullptr;
+  ticks more = 0;  // of a fused backward
   switch (o.kind) {
-    case op_kind::forward: return on(c.forward) * length();
-    case op_kind::backward: return (on(c.backward_input) + on(c.backward_weight)) * length();
-    case op_kind::backward_input: return on(c.backward_input) * length();
-    case op_kind::backward_weight: return on(c.backward_weight) * length();
-    case op_kind::step: return on(c.step);
+    case op_kind::forward: list = &c.forward; break;
+    case op_kind::backward: more = job.cost_on(c.backward_weight, r, o.stage); [[fallthrough]];
+    case op_kind::backward_input: list = &c.backward_input; break;
+    case op_kind::backward_weight: list = &c.backward_weight; break;
+    case op_kind::step: return job.cost_on(c.step, r, o.stage);
     default: return 0;
   }
+  ticks const unit = job.cost_on(*list, r, o.stage) + more;  // of a micro-batch of length 1
+  return job.lengths.empty() ? unit : unit * job.length_of(o.pipeline, o.microbatch);
 }
 
 SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& o) {

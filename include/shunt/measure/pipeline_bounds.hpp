@@ -79,6 +79,12 @@ struct stage_paths {
 ///     trip(first stage .. S-1 .. b) + sum_t N (I_t + W_t) / ranks,
 ///
 /// where b is the group's last stage: until the first gradient arrives there, only forwards run.
+/// Where ranks differ, both also with every rank r at its own pace, its own steps included: the
+/// least T with, for prices y_t = min over r of cost_{r,t},
+///
+///     sum over r of max over t of floor(T / g_r) g_r y_t / cost_{r,t} >= sum_t N y_t,
+///
+/// g_r the divisor of all costs of rank r (measure/detail/shared_pace.hpp).
 /// With steps: until all steps of the group have ended; a step may fill the time in which another
 /// stage of its rank waits.
 [[nodiscard]] SHUNT_CONSTEXPR std::vector<ticks> stage_group_bounds(pipeline_job const& job,
@@ -92,7 +98,7 @@ struct stage_paths {
 /// Returns the least period of any plan whose step is staggered, or of any plan whose step is not:
 /// the largest of the stage groups' bounds with steps, or makespan_bound plus the longest steps.
 /// Where ranks with different stages have one in common, both also count the work that all ranks
-/// which hold one of some stages must share.
+/// which hold one of some stages must share, each rank at its own pace.
 [[nodiscard]] SHUNT_CONSTEXPR ticks period_bound(pipeline_job const& job, bool staggered_step);
 
 /// Returns period_bound for plans that fuse all backwards: a backward_input that takes as long as

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "shunt/measure/detail/shared_pace.hpp"
 #include "shunt/problem/stage_costs.hpp"
 #include "shunt/problem/stage_layout.hpp"
 
@@ -74,34 +75,13 @@ SHUNT_CONSTEXPR stage_costs least_costs(pipeline_job const& job, std::int64_t le
   return least;
 }
 
-// Ranks of unlike pace that share work: rank r takes `pace` ticks for each unit of it. Work comes
-// in multiples of `part` units.
-struct shared_pace {
-  std::vector<ticks> pace{};
-  std::int64_t units = 0, part = 1;
-
-  // Returns the least time in which the ranks can do all units.
-  [[nodiscard]] SHUNT_CONSTEXPR ticks least() const {
-    if (pace.empty() || *std::min_element(pace.begin(), pace.end()) == 0) return 0;
-    auto const fits = [&](ticks length) {
-      std::int64_t left = units / part;
-      for (ticks const p : pace) {
-        left -= length / p / part;
-        if (left <= 0) return true;
-      }
-      return false;
-    };
-    ticks low = 0, high = units * *std::min_element(pace.begin(), pace.end());  // one rank does all
-    while (low < high) {
-      ticks const middle = low + (high - low) / 2;
-      if (fits(middle))
-        high = middle;
-      else
-        low = middle + 1;
-    }
-    return low;
-  }
-};
+// Returns the ticks of a rank's stage for a unit of length, of its backwards alone or of all.
+SHUNT_CONSTEXPR ticks unit_cost(pipeline_job const& job, rank_id r, stage_id s, bool forwards) {
+  auto const& c = job.costs;
+  ticks const forward = job.cost_on(c.forward, r, s),
+              backward = job.cost_on(c.backward_input, r, s) + job.cost_on(c.backward_weight, r, s);
+  return backward + (forwards ? forward - std::min(c.overlap_gain, forward) : 0);
+}
 
 // Returns the sum of all lengths and their greatest common divisor.
 SHUNT_CONSTEXPR shared_pace work_of(pipeline_job const& job) {
@@ -118,14 +98,10 @@ SHUNT_CONSTEXPR shared_pace work_of(pipeline_job const& job) {
 // What unlike ranks and micro-batches at a stage need at least, from the earliest forward on.
 // `first`: from there to the first gradient's arrival.
 SHUNT_CONSTEXPR ticks uneven_span(pipeline_job const& job, stage_id s, ticks first) {
-  auto const& c = job.costs;
   auto work = work_of(job), gradients = work;
   for (rank_id const r : job.live_holders(s)) {
-    ticks const forward = job.cost_on(c.forward, r, s),
-                backward =
-                    job.cost_on(c.backward_input, r, s) + job.cost_on(c.backward_weight, r, s);
-    work.pace.push_back(forward + backward - std::min(c.overlap_gain, forward));
-    gradients.pace.push_back(backward);
+    work.pace.push_back(unit_cost(job, r, s, true));
+    gradients.pace.push_back(unit_cost(job, r, s, false));
   }
   return std::max(work.least(), first + gradients.least());
 }
@@ -259,6 +235,23 @@ SHUNT_CONSTEXPR std::vector<ticks> stage_group_bounds(pipeline_job const& job,
                           paths.way[last.index()] - cost.forward[last]);
       bound = std::max({bound, ceil_divide<ticks>(work, ranks) + steps,
                         turn + ceil_divide<ticks>(gradients, ranks) + steps});
+      if (job.uneven()) {
+        auto const work_units = detail::work_of(job);
+        detail::priced_work all(c.stages.size(), work_units.units, work_units.part),
+            backwards = all;
+        for (rank_id const r : c.live) {
+          ticks own = 0;
+          std::vector<ticks> costs, back;
+          for (stage_id s : c.stages) {
+            if (with_steps) own += job.cost_on(job.costs.step, r, s);
+            costs.push_back(detail::unit_cost(job, r, s, true));
+            back.push_back(detail::unit_cost(job, r, s, false));
+          }
+          all.add(own, std::move(costs));
+          backwards.add(own, std::move(back));
+        }
+        bound = std::max({bound, all.least(), turn + backwards.least()});
+      }
     }
     bounds.push_back(bound);
   }
@@ -277,7 +270,8 @@ namespace shunt::detail {
 class shared_work {
  public:
   SHUNT_CONSTEXPR shared_work(pipeline_job const& job, stage_groups const& in)
-      : units_(work_of(job).units),
+      : job_(job),
+        units_(work_of(job).units),
         cost_(least_costs(job, 1)),
         in_(in),
         of_stage_(static_cast<std::size_t>(job.stages)) {
@@ -348,9 +342,30 @@ class shared_work {
       auto const more = spent ? checked_add(sum, *spent) : std::nullopt;
       if (more) sum = *more;  // beyond 63 bits: a lower bound all the same
     }
-    return ranks == 0 ? 0 : ceil_divide<ticks>(sum, ranks);
+    if (ranks == 0) return 0;
+    ticks const even = ceil_divide<ticks>(sum, ranks);
+    return job_.uneven() ? std::max(even, at_own_pace(stages, holders, besides)) : even;
   }
 
+  // The same where ranks are unlike.
+  [[nodiscard]] SHUNT_CONSTEXPR ticks at_own_pace(std::vector<stage_id> const& stages,
+                                                  std::vector<std::size_t> const& holders,
+                                                  std::vector<ticks> const& besides) const {
+    auto const work = work_of(job_);
+    priced_work all(stages.size(), work.units, work.part);
+    for (std::size_t const c : holders)
+      for (rank_id const r : in_.all[c].live) {
+        auto const& held = in_.all[c].stages;
+        std::vector<ticks> cost;
+        for (stage_id s : stages)
+          cost.push_back(
+              std::binary_search(held.begin(), held.end(), s) ? unit_cost(job_, r, s, true) : 0);
+        all.add(besides[c], std::move(cost));
+      }
+    return all.least();
+  }
+
+  pipeline_job const& job_;
   std::int64_t units_;  // the lengths of all micro-batches
   stage_costs cost_;    // of a unit of length
   stage_groups const& in_;

@@ -83,7 +83,10 @@ struct transfer_times {
   constexpr transfer_times(std::int32_t ranks_of_matrix, std::vector<ticks> from_to)
       : matrix(std::move(from_to)), ranks(ranks_of_matrix) {}
 
-  [[nodiscard]] SHUNT_CONSTEXPR ticks operator()(rank_id from, rank_id to) const;
+  [[nodiscard]] SHUNT_CONSTEXPR ticks operator()(rank_id from, rank_id to) const {
+    if (from == to) return 0;
+    return ranks_per_node == 0 && matrix.empty() ? within_node : of_link(from, to);
+  }
   /// Returns whether all links take the same time.
   [[nodiscard]] constexpr bool alike() const {
     return matrix.empty() && (ranks_per_node == 0 || within_node == between_nodes);
@@ -91,6 +94,10 @@ struct transfer_times {
   /// Returns the times of all links: of both classes, or of all pairs of ranks.
   [[nodiscard]] SHUNT_CONSTEXPR std::vector<ticks> values() const;
   constexpr bool operator==(transfer_times const&) const = default;
+
+ private:
+  // Of different ranks, where links differ.
+  [[nodiscard]] SHUNT_CONSTEXPR ticks of_link(rank_id from, rank_id to) const;
 };
 
 /// Weight of a micro-batch's stash, in units of the cap. A forward adds `forward`. A backward_input

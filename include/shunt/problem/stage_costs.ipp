@@ -17,12 +17,9 @@ SHUNT_CONSTEXPR ticks stage_costs::microbatch(stage_id s) const {
   return forward[s] + backward_input[s] + backward_weight[s];
 }
 
-SHUNT_CONSTEXPR ticks transfer_times::operator()(rank_id from, rank_id to) const {
-  if (from == to) return 0;
+SHUNT_CONSTEXPR ticks transfer_times::of_link(rank_id from, rank_id to) const {
   if (!matrix.empty()) return matrix[from.index() * static_cast<std::size_t>(ranks) + to.index()];
-  if (ranks_per_node == 0 || from.value() / ranks_per_node == to.value() / ranks_per_node)
-    return within_node;
-  return between_nodes;
+  return from.value() / ranks_per_node == to.value() / ranks_per_node ? within_node : between_nodes;
 }
 
 SHUNT_CONSTEXPR std::vector<ticks> transfer_times::values() const {

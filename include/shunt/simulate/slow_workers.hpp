@@ -11,11 +11,40 @@
 
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
+#include "shunt/core/operation.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/program/timeline.hpp"
 #include "shunt/simulate/cost_model.hpp"
 
 namespace shunt {
+
+/// What was measured of a rank: logarithms of measured over predicted times, and their squares.
+struct pace_sums {
+  std::int64_t count = 0;
+  double sum = 0, squares = 0;
+
+  /// Adds an operation of positive times.
+  void add(double measured, double predicted);
+  pace_sums& operator+=(pace_sums const& other);
+  constexpr bool operator==(pace_sums const&) const = default;
+};
+
+/// The pace of a rank, against the median rank's.
+struct rank_pace {
+  bool known = false;  ///< measured, and other ranks as well
+  double excess = 0;   ///< logarithm of the factor by which it is slower
+  double error = 0;    ///< standard error of the excess
+
+  /// Returns the probability that the excess is above `least`.
+  [[nodiscard]] double certainty(double least) const;
+  constexpr bool operator==(rank_pace const&) const = default;
+};
+
+/// Returns the paces of ranks from what was measured of them.
+[[nodiscard]] indexed<rank_id, rank_pace> paces_of(indexed<rank_id, pace_sums> const& measured);
+
+/// Returns whether operations of this kind show the pace of a rank: forwards and backwards.
+[[nodiscard]] constexpr bool shows_pace(op_kind k) { return k <= op_kind::backward_weight; }
 
 /// A rank that is slower than predicted.
 struct slow_rank {
@@ -37,14 +66,9 @@ class slow_workers {
   [[nodiscard]] std::vector<slow_rank> slow() const;
 
  private:
-  struct sums {
-    std::int64_t count = 0;
-    double sum = 0, squares = 0;
-    constexpr bool operator==(sums const&) const = default;
-  };
   job_costs predicted_;
   double tolerated_, confidence_;
-  indexed<rank_id, sums> of_rank_;
+  indexed<rank_id, pace_sums> of_rank_;
 };
 
 }  // namespace shunt

@@ -6,9 +6,51 @@
 #include <cstddef>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/operation.hpp"
 
 namespace shunt {
+
+SHUNT_INLINE void pace_sums::add(double measured, double predicted) {
+  double const ratio = std::log(measured / predicted);
+  ++count;
+  sum += ratio;
+  squares += ratio * ratio;
+}
+
+SHUNT_INLINE pace_sums& pace_sums::operator+=(pace_sums const& other) {
+  count += other.count;
+  sum += other.sum;
+  squares += other.squares;
+  return *this;
+}
+
+SHUNT_INLINE double rank_pace::certainty(double least) const {
+  if (error > 0) return std::erfc((least - excess) / error / std::sqrt(2.0)) / 2;
+  return excess > least ? 1 : 0;
+}
+
+SHUNT_INLINE indexed<rank_id, rank_pace> paces_of(indexed<rank_id, pace_sums> const& measured) {
+  indexed<rank_id, rank_pace> paces(measured.size());
+  std::vector<double> means;
+  double spread = 0, freedom = 0;
+  for (auto const& [count, sum, squares] : measured) {
+    if (count == 0) continue;
+    double const n = static_cast<double>(count);
+    means.push_back(sum / n);
+    spread += std::max(0.0, squares - sum * sum / n);
+    freedom += n - 1;
+  }
+  if (means.size() < 2 || freedom < 1) return paces;
+  auto const middle = means.begin() + static_cast<std::ptrdiff_t>((means.size() - 1) / 2);
+  std::nth_element(means.begin(), middle, means.end());
+  double const deviation = std::sqrt(spread / freedom);  // of one operation
+  for (rank_id r : ids<rank_id>(measured.size())) {
+    auto const& [count, sum, squares] = measured[r];
+    if (count == 0) continue;
+    double const n = static_cast<double>(count);
+    paces[r] = {true, sum / n - *middle, deviation / std::sqrt(n)};
+  }
+  return paces;
+}
 
 SHUNT_INLINE slow_workers::slow_workers(pipeline_job const& job, double tolerated,
                                         double confidence)
@@ -19,43 +61,22 @@ SHUNT_INLINE slow_workers::slow_workers(pipeline_job const& job, double tolerate
 
 SHUNT_INLINE void slow_workers::add(timeline const& measured) {
   for (event const& e : measured.events) {
-    bool const timed = e.op.kind == op_kind::forward || e.op.kind == op_kind::backward ||
-                       e.op.kind == op_kind::backward_input ||
-                       e.op.kind == op_kind::backward_weight;
-    if (e.code != opcode::compute || !timed || e.rank.index() >= of_rank_.size()) continue;
+    if (e.code != opcode::compute || !shows_pace(e.op.kind) || !of_rank_.contains(e.rank)) continue;
     ticks const due = predicted_.compute(e.rank, e.op);
-    if (due <= 0 || e.end <= e.start) continue;
-    double const ratio = std::log(static_cast<double>(e.end - e.start) / static_cast<double>(due));
-    auto& own = of_rank_[e.rank];
-    ++own.count;
-    own.sum += ratio;
-    own.squares += ratio * ratio;
+    if (due > 0 && e.end > e.start)
+      of_rank_[e.rank].add(static_cast<double>(e.end - e.start), static_cast<double>(due));
   }
 }
 
 SHUNT_INLINE std::vector<slow_rank> slow_workers::slow() const {
-  std::vector<double> means;
-  double spread = 0, freedom = 0;
-  for (auto const& [count, sum, squares] : of_rank_) {
-    if (count == 0) continue;
-    double const n = static_cast<double>(count);
-    means.push_back(sum / n);
-    spread += std::max(0.0, squares - sum * sum / n);
-    freedom += n - 1;
-  }
   std::vector<slow_rank> found;
-  if (means.size() < 2 || freedom < 1) return found;
-  auto const middle = means.begin() + static_cast<std::ptrdiff_t>((means.size() - 1) / 2);
-  std::nth_element(means.begin(), middle, means.end());
-  double const deviation = std::sqrt(spread / freedom);  // of one operation
-  for (rank_id r : ids<rank_id>(of_rank_.size())) {
-    auto const& [count, sum, squares] = of_rank_[r];
-    if (count == 0) continue;
-    double const n = static_cast<double>(count), excess = sum / n - *middle,
-                 beyond = excess - std::log(tolerated_), error = deviation / std::sqrt(n);
-    if (beyond <= 0) continue;
-    double const sure = error > 0 ? std::erfc(-beyond / error / std::sqrt(2.0)) / 2 : 1;
-    if (sure >= confidence_) found.push_back({r, std::exp(excess), sure});
+  auto const paces = paces_of(of_rank_);
+  double const least = std::log(tolerated_);
+  for (rank_id r : ids<rank_id>(paces.size())) {
+    auto const& pace = paces[r];
+    if (!pace.known || pace.excess <= least) continue;
+    if (double const sure = pace.certainty(least); sure >= confidence_)
+      found.push_back({r, std::exp(pace.excess), sure});
   }
   return found;
 }

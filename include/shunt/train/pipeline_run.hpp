@@ -1,8 +1,11 @@
 #pragma once
+#include <algorithm>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <utility>
@@ -14,6 +17,7 @@
 #include "shunt/core/units.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/execute/work.hpp"
+#include "shunt/lower/pace.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/lower/pipeline_join.hpp"
 #include "shunt/lower/salvage.hpp"
@@ -26,6 +30,8 @@
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "shunt/train/pipeline_training.hpp"
 #include "shunt/train/planned_iteration.hpp"
+#include "shunt/train/slow_watch.hpp"
+#include "shunt/train/watched_work.hpp"
 
 namespace shunt {
 
@@ -71,11 +77,25 @@ class pipeline_run {
     form_ = iteration_form::salvageable;
   }
 
+  /// From now on the run finds slow ranks by the times of its own operations and plans anew for
+  /// each change, in proportion (train/slow_watch.hpp). A join forgets who is slow.
+  /// Throws as slow_watch does.
+  void watch(slow_watch_config const& config = {})
+    requires watchable<Work>
+  {
+    work_.watch(training_.job, config);
+    verdicts_ = slow_verdicts(static_cast<std::size_t>(training_.job.ranks()));
+    plans_.clear();
+  }
+
   /// Called when an iteration is complete.
   std::function<void(trained_iteration const&)> on_iteration = [](auto const&) {};
   /// Called before an iteration that other ranks take part in than in the one before.
   std::function<void(planned_iteration const&, std::int64_t)> on_plan = [](auto const&,
                                                                            std::int64_t) {};
+  /// Called before `on_plan` where the plan is for other factors than the one before.
+  std::function<void(slow_verdicts const&, std::int64_t)> on_slow = [](auto const&, std::int64_t) {
+  };
 
   [[nodiscard]] Work& work() { return work_; }
   /// Returns the iterations that this run has completed.
@@ -88,13 +108,27 @@ class pipeline_run {
     return all;
   }
 
-  /// Returns the plan for a set of dead ranks, ascending.
+  /// Returns the plan for a set of dead ranks, ascending, and those that are slow now.
   /// Throws invalid_problem where there is none.
   [[nodiscard]] planned_iteration const& plan_without(std::vector<rank_id> const& dead) {
-    if (auto const known = plans_.find(dead); known != plans_.end()) return known->second;
-    auto plan =
-        plan_iteration(solver_, job_without(dead), work_.tensors(), form_, training_.rollback);
-    return plans_.emplace(dead, std::move(plan)).first->second;
+    auto const job = job_without(dead);
+    std::vector<std::int64_t> factors;
+    for (rank_id const r : ids<rank_id>(verdicts_.size()))
+      factors.push_back(job.alive(r) ? verdicts_[r].sixteenths : slow_verdict::normal);
+    bool const alike = std::all_of(factors.begin(), factors.end(),
+                                   [](auto f) { return f == slow_verdict::normal; });
+    if (alike) factors.clear();
+    auto const key = std::pair(dead, factors);
+    if (auto const known = plans_.find(key); known != plans_.end()) return known->second;
+    auto plan = plan_iteration(solver_, alike ? job : in_sixteenths(job, verdicts_),
+                               work_.tensors(), form_, training_.rollback);
+    if (!alike) plan.period = ceil_divide(plan.period, slow_verdict::normal);
+    if constexpr (watchable<Work>) {
+      if (auto* const watch = work_.watching(); watch && !stage_without_worker(job))
+        plan.iteration = std::make_shared<program const>(
+            with_pace(*plan.iteration, job.live_holders(job.stages - 1).front(), watch->sizes()));
+    }
+    return plans_.emplace(key, std::move(plan)).first->second;
   }
 
   /// Trains all iterations, or those before the first that has no plan. Ranks of `joins` come back
@@ -113,7 +147,14 @@ class pipeline_run {
   template <class Executor>
   recovery_report operator()(Executor const& executor, recovery from) {
     next_ = from.first;
+    if constexpr (watchable<Work>) {
+      if (auto* const watch = work_.watching())
+        from.plan_serves = [this, watch](std::int64_t next) {
+          return same_factors(watch->before(next), verdicts_);
+        };
+    }
     auto const plan = [&](std::span<rank_id const> dead) {
+      take_verdicts();
       return program_without(dead, [&](planned_iteration const& p) {
         on_plan(p, next_);
         return *p.iteration;
@@ -144,6 +185,16 @@ class pipeline_run {
   }
 
  private:
+  // Plans from now on by what all ranks know of each other before the next iteration.
+  void take_verdicts() {
+    if constexpr (watchable<Work>) {
+      if (auto* const watch = work_.watching()) {
+        auto const before = std::exchange(verdicts_, watch->before(next_));
+        if (!same_factors(before, verdicts_)) on_slow(verdicts_, next_);
+      }
+    }
+  }
+
   [[nodiscard]] pipeline_job job_without(std::span<rank_id const> dead) const {
     auto job = training_.job;
     job.dead.clear();
@@ -177,6 +228,12 @@ class pipeline_run {
     for (stage_id const s : job.stages_of(joining))
       if (job.live_holders(s).empty()) return std::nullopt;
     work_.replace(joining, next_);
+    if constexpr (watchable<Work>) {
+      if (auto* const watch = work_.watching()) {  // the rank that joins knows nothing
+        watch->forget();
+        take_verdicts();
+      }
+    }
     if (form_ != iteration_form::validated)
       return lower_join(job, {job.worker_of(joining)}, work_.tensors());
     std::vector<rank_id> rest(dead.begin(), dead.end());
@@ -190,7 +247,9 @@ class pipeline_run {
   pipeline_training const training_;
   Solver const solver_;
   iteration_form form_ = training_.validates() ? iteration_form::validated : iteration_form::plain;
-  std::map<std::vector<rank_id>, planned_iteration> plans_{};
+  // by the dead and the sixteenths of all ranks, none where none is slow
+  std::map<std::pair<std::vector<rank_id>, std::vector<std::int64_t>>, planned_iteration> plans_{};
+  slow_verdicts verdicts_{};  // of the plan in force; empty where none watches
   std::vector<trained_iteration> iterations_{};
   std::int64_t next_ = 0;       // the iteration that all live ranks run next
   surviving_gradients kept_{};  // what the last rest of an iteration began with

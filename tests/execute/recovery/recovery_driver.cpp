@@ -2,14 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "shunt/core/error.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/recovery.hpp"
+#include "shunt/execute/thread_executor.hpp"
 #include "shunt/program/builder.hpp"
 #include "support/sum_training.hpp"
 
@@ -41,6 +44,39 @@ TEST(recovery_driver, refuses_to_undo_two_steps) {
         std::string::npos)
         << e.what();
   }
+}
+
+// Ranks have their programs two ahead; those run to their end under the old plan.
+template <class Executor>
+void plans_anew(Executor const& executor) {
+  toy_training calm, w;
+  static_cast<void>(run_through_losses(inline_executor{}, calm, {.end = 9}, plan,
+                                       [](completed_iteration const&) {}));
+  std::vector<std::int64_t> asked, made;
+  std::int64_t next = 0;
+  recovery config{.end = 9};
+  config.plan_serves = [&](std::int64_t before) {
+    asked.push_back(before);
+    return before != 3;
+  };
+  auto const replan = [&](dead_ranks dead) {
+    made.push_back(next);
+    return plan(dead);
+  };
+  auto const report = run_through_losses(
+      executor, w, config, replan, [&](completed_iteration const& c) { next = c.iteration + 1; });
+  EXPECT_EQ(report.end, 9);
+  EXPECT_TRUE(report.losses.empty());
+  EXPECT_EQ(asked, (std::vector<std::int64_t>{1, 2, 3, 5, 6, 7}));
+  EXPECT_EQ(made, (std::vector<std::int64_t>{0, 4}));
+  ASSERT_EQ(report.sessions.size(), 2U);
+  EXPECT_EQ(report.sessions[1].first, 4);
+  for (rank_id const r : ids<rank_id>(workers)) EXPECT_EQ(w.words(r), calm.words(r));
+}
+
+TEST(recovery_driver, a_plan_too_slow_is_made_anew_after_what_was_submitted) {
+  plans_anew(inline_executor{});
+  plans_anew(thread_executor{});
 }
 
 }  // namespace

@@ -52,6 +52,9 @@ class recovery_driver {
   }
 
  private:
+  /// A rank is at most one iteration ahead of another: with two programs it never waits for more.
+  static constexpr std::int64_t lookahead = 2;
+
   /// Returns the next iteration before which a rank joins or all pause, or the end.
   [[nodiscard]] std::int64_t next_stop() const {
     auto stop = config_.end;
@@ -165,7 +168,12 @@ class recovery_driver {
                                 .plan = current_,
                                 .rest = std::exchange(rest_, nullptr),
                                 .opening = opening});
-    for (auto k = first; k < stop; ++k) session.submit(program_of(k - first));
+    auto submitted = first;
+    auto const submit_until = [&](std::int64_t end) {
+      for (; submitted < end; ++submitted) session.submit(program_of(submitted - first));
+    };
+    submit_until(config_.plan_serves ? std::min(stop, first + lookahead) : stop);
+    bool serves = true;
     ticks before = 0;
     for (std::int32_t n = 1; report_.end < stop && session.wait_until(n); ++n) {
       ticks const now = session.completed_at(n);
@@ -174,11 +182,17 @@ class recovery_driver {
       broken_ = 0;
       announce(report_.dead, now, n > 1 ? std::optional(now - before) : std::nullopt);
       before = now;
+      if (!config_.plan_serves || submitted == stop) continue;
+      serves = config_.plan_serves(report_.end);
+      if (serves)
+        submit_until(std::min(stop, report_.end + lookahead));
+      else
+        stop = submitted;
     }
     redoing_ = false;
     outcome const& result = report_.sessions.back().result = session.wait();
     if (result.lost.empty() && report_.end >= stop) {
-      if (config_.pause_before) current_.reset();
+      if (config_.pause_before || !serves) current_.reset();
       return;
     }
     if (result.lost.empty()) not_for_ever();

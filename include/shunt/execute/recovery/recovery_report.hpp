@@ -61,6 +61,11 @@ struct recovery {
   /// at least the next. Then `plan` is called again. Without this function sessions end where they
   /// must.
   std::function<std::int64_t(std::int64_t)> pause_before{};
+  /// Returns whether the plan still serves when all ranks are about to have completed the
+  /// iterations before this one. Where it doesn't, the session ends after the iterations that ranks
+  /// have begun, and `plan` is called again. Ranks then get their programs only `lookahead` ahead.
+  /// All processes must get the same answer.
+  std::function<bool(std::int64_t)> plan_serves{};
 };
 
 /// An iteration that is completed by all ranks that live after it. The ranks in `dead` took no

@@ -83,13 +83,15 @@ SHUNT_CONSTEXPR solution<pipeline_schedule> evaluated(pipeline_job const& job,
     answer.reason = wrong;
     return answer;
   }
-  auto const peak = stash_peak(job, answer.plan);
-  for (rank_id r : ids<rank_id>(job.ranks()))
-    if (auto const cap = job.stash_limit(r); cap && peak[r] > *cap) {
-      answer.reason = text("worker ") + describe(job.worker_of(r)) + " stashes " +
-                      text::of(peak[r]) + ", the cap is " + text::of(*cap);
-      return answer;
-    }
+  if (job.memory.rule != stash_cap::kind::none) {
+    auto const peak = stash_peak(job, answer.plan);
+    for (rank_id r : ids<rank_id>(job.ranks()))
+      if (auto const cap = job.stash_limit(r); cap && peak[r] > *cap) {
+        answer.reason = text("worker ") + describe(job.worker_of(r)) + " stashes " +
+                        text::of(peak[r]) + ", the cap is " + text::of(*cap);
+        return answer;
+      }
+  }
   auto const graph = graph_of(job, answer.plan);
   if (!graph.executable()) {
     answer.reason = "workers wait for each other";

@@ -126,7 +126,7 @@ class list_scheduler {
   [[nodiscard]] owner const& owner_of(std::int32_t c) const;
   /// Returns the time of an operation of a cell from that of a micro-batch of length 1.
   [[nodiscard]] ticks lasting(ticks time, std::int32_t c) const {
-    return lengths_.empty() ? time : time * lengths_[static_cast<std::size_t>(c)];
+    return alike_ ? time : time * lengths_[static_cast<std::size_t>(c)];
   }
   [[nodiscard]] rank_stage const& rank_stage_of(std::int32_t c) const;
 
@@ -163,14 +163,14 @@ class list_scheduler {
   };
 
   pipeline_job const& job_;
-  bool split_;
+  bool split_, alike_;  // alike_: all micro-batches have length 1
   shunt::stage_groups stage_groups_;
   winner_tree clock_;
   std::vector<rank_state> ranks_{};
   std::vector<rank_stage> rank_stages_{};
   std::vector<cell> cells_{};
   std::vector<owner> owners_{};          // by cell
-  std::vector<std::int64_t> lengths_{};  // by cell; empty: all 1
+  std::vector<std::int64_t> lengths_{};  // by cell, where they differ
   // by desk: the available forwards, then the available input gradients
   std::vector<std::uint64_t> bits_{};
   // by desk: the micro-batches on their way

@@ -11,12 +11,16 @@ namespace shunt::detail {
 
 SHUNT_INLINE list_scheduler::list_scheduler(pipeline_job const& job, bool split, routing rule,
                                             std::int32_t turn)
-    : job_(job), split_(split), stage_groups_(job), clock_(static_cast<std::size_t>(job.ranks())) {
+    : job_(job),
+      split_(split),
+      alike_(job.lengths.empty()),
+      stage_groups_(job),
+      clock_(static_cast<std::size_t>(job.ranks())) {
   auto const cells = job.cells();
   ranks_.resize(static_cast<std::size_t>(job.ranks()));
   cells_.resize(cells);
   owners_.resize(cells);
-  if (!job.lengths.empty()) lengths_.resize(cells);
+  if (!alike_) lengths_.resize(cells);
   for (auto* list : {&forward_on_the_way_, &gradient_on_the_way_}) list->resize(cells);
   weights_.resize(cells);
   done_.resize(cells * (split ? 3 : 2));
@@ -142,7 +146,7 @@ SHUNT_INLINE void list_scheduler::place_cells(routes const& to, routing rule) {
             static_cast<std::int32_t>(rank_stages_.size());
         owners_[static_cast<std::size_t>(next_cell)] = {.pipeline = g.pipeline,
                                                         .microbatch = g.microbatch};
-        if (!lengths_.empty())
+        if (!alike_)
           lengths_[static_cast<std::size_t>(next_cell)] = job_.length_of(g.pipeline, g.microbatch);
         cell_of[index(g.pipeline, s, g.microbatch)] = next_cell++;
       }
@@ -167,12 +171,15 @@ SHUNT_INLINE void list_scheduler::place_cells(routes const& to, routing rule) {
   }
   bits_.resize(static_cast<std::size_t>(next_word));
   for (pipeline_id p : ids<pipeline_id>(job_.pipelines))
-    for (microbatch_id m : ids<microbatch_id>(job_.microbatches[p]))
-      for (std::int32_t s = 1; s < job_.stages; ++s) {
-        auto const a = cell_of[index(p, s - 1, m)], b = cell_of[index(p, s, m)];
+    for (microbatch_id m : ids<microbatch_id>(job_.microbatches[p])) {
+      auto const next_stage = static_cast<std::size_t>(job_.microbatches[p]);
+      auto at_stage = index(p, 0, m);
+      for (std::int32_t s = 1; s < job_.stages; ++s, at_stage += next_stage) {
+        auto const a = cell_of[at_stage], b = cell_of[at_stage + next_stage];
         cells_[static_cast<std::size_t>(a)].after = b;
         cells_[static_cast<std::size_t>(b)].before = a;
       }
+    }
 }
 
 SHUNT_INLINE void list_scheduler::prepare(rank_stage& d, stage_policy const& policy) {

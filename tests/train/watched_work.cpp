@@ -1,0 +1,128 @@
+#include "shunt/train/watched_work.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "shunt/execute/inline_executor.hpp"
+#include "shunt/execute/thread_executor.hpp"
+#include "shunt/simulate/cost_model.hpp"
+#include "shunt/train/pipeline_run.hpp"
+#include "shunt/train/stretched_work.hpp"
+#include "support/dense_training.hpp"
+
+namespace shunt::tests::watched_work_test {
+namespace {
+
+// Operations that take what the job says, a tick as 150 microseconds.
+class timed_work : public dense_work {
+ public:
+  explicit timed_work(pipeline_training const& t) : dense_work(dense_work_of(t)), costs_(t.job) {}
+  void operator()(rank_id r, task const& t) {
+    auto const end =
+        std::chrono::steady_clock::now() + std::chrono::microseconds(150) * costs_.compute(r, t.op);
+    dense_work::operator()(r, t);
+    std::this_thread::sleep_until(end);
+  }
+
+ private:
+  job_costs costs_;
+};
+using slow_work = watched_work<stretched_work<timed_work>>;
+static_assert(pipeline_trainee<slow_work>);
+static_assert(watchable<slow_work>);
+
+struct seen {
+  std::int64_t iteration;
+  slow_verdicts of;
+};
+
+// Trains with what is asked for, to the bits of an undisturbed run. Returns the changes of
+// verdicts. Machines are busy: only what is much slower is told.
+template <class Executor>
+std::vector<seen> trained(pipeline_training const& t, std::vector<stretch> const& slow,
+                          Executor const& executor, std::vector<join> joins = {},
+                          bool salvages = false) {
+  slow_work work(t);
+  work.stretch_by(slow);
+  pipeline_run run(work, slipstream{.effort = 20'000});
+  run.watch({.tolerated = 1.7});
+  if (salvages) run.salvage();
+  std::vector<seen> all;
+  run.on_slow = [&](slow_verdicts const& v, std::int64_t i) { all.push_back({i, v}); };
+  auto const report = run(executor, std::move(joins));
+  EXPECT_EQ(report.stopped, "");
+  auto linear = t;
+  linear.job.layout = stage_layout::linear();
+  EXPECT_EQ(run.losses(), undisturbed(linear).losses);
+  EXPECT_EQ(run.iterations().size(), static_cast<std::size_t>(t.iterations));
+  return all;
+}
+
+bool names(std::vector<seen> const& all, rank_id slow) {
+  return std::any_of(all.begin(), all.end(), [&](seen const& s) { return s.of[slow].slow(); });
+}
+
+TEST(slow_watched_work, slow_ranks_are_planned_around_until_they_are_well) {
+  auto const t = dense_training(3, 2, 3, 14);
+  rank_id const slow = t.job.rank_of({1, 1});
+  auto const all = trained(t, {{slow, 4, 2}, {slow, 1, 8}}, inline_executor{});
+  ASSERT_GE(all.size(), 2U);
+  EXPECT_GE(all[0].iteration, 6);  // reported in 3, told in 4, and 5 has begun
+  EXPECT_LE(all[0].iteration, 8);
+  EXPECT_TRUE(names(all, slow));
+  EXPECT_FALSE(all.back().of[slow].slow());
+  for (auto const& s : all)
+    if (s.of[slow].slow()) {
+      EXPECT_GE(s.of[slow].confidence, .999);
+      EXPECT_NEAR(s.of[slow].factor(), 4, 2);
+    }
+}
+
+TEST(slow_watched_work, beside_losses_joins_and_salvage) {
+  auto t = dense_training(3, 2, 3, 12);
+  rank_id const slow = t.job.rank_of({1, 1});
+  std::vector<stretch> const all{{slow, 6, 0}};
+  thread_executor const kills{.failures = {{1, 5, 9}, {0, 8, 12}},
+                              .timeout = std::chrono::milliseconds(20)};
+  EXPECT_TRUE(names(trained(t, all, kills), slow));
+  trained(t, all, kills, {{1, 7}}, true);
+  t.clip = 0.1;
+  trained(t, all, kills, {{1, 7}});
+}
+
+// The judge is lost: another one goes on by what it has heard.
+TEST(slow_watched_work, another_judge_takes_over) {
+  auto const t = dense_training(3, 2, 3, 14);
+  rank_id const slow = t.job.rank_of({1, 0});
+  inline_executor const kills{.failures = {{t.job.rank_of({0, 1}), 7, 6}}};
+  auto const all = trained(t, {{slow, 4, 1}, {slow, 1, 9}}, kills);
+  EXPECT_TRUE(names(all, slow));
+  EXPECT_FALSE(all.back().of[slow].slow());
+}
+
+TEST(slow_watched_work, ranks_with_several_stages) {
+  auto t = dense_training(2, 4, 3, 8);
+  t.job.layout = stage_layout::wave(2);
+  trained(t, {{1, 5, 1}}, thread_executor{});
+}
+
+TEST(slow_watched_work, is_the_plain_work_until_it_watches) {
+  auto const t = dense_training(2, 2, 2, 3);
+  watched_work work(dense_work_of(t));
+  EXPECT_EQ(work.watching(), nullptr);
+  pipeline_run run(work);
+  run(inline_executor{});
+  EXPECT_EQ(run.losses(), undisturbed(t).losses);
+  for (auto const& rank : run.plan_without({}).iteration->ranks)
+    for (auto const& i : rank.instructions) EXPECT_NE(i.op.kind, op_kind::pace);
+}
+
+}  // namespace
+}  // namespace shunt::tests::watched_work_test
