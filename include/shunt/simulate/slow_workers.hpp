@@ -40,7 +40,7 @@ class slow_workers {
   struct sums {
     std::int64_t count = 0;
     double sum = 0, squares = 0;
-    constexpr bool operator==(sums const&) const = default;
+    bool operator==(sums const&) const = default;
   };
   job_costs predicted_;
   double tolerated_, confidence_;

@@ -18,7 +18,7 @@ namespace shunt::detail {
 /// length of its list for its end, or nothing. A rank whose list is empty takes no part and cannot
 /// fail; instructions that the list does not have never come.
 /// Complexity: O(faults).
-[[nodiscard]] std::optional<std::int32_t> failure_of(std::span<failure_point const> failures,
+[[nodiscard]] std::optional<std::int32_t> failure_of(std::vector<failure_point> const& failures,
                                                      program const& p, rank_id rank,
                                                      std::int64_t iteration);
 
@@ -46,7 +46,7 @@ struct rank_status {
 /// Complexity: O(instructions).
 [[nodiscard]] std::vector<std::int32_t> completed_instructions(program const& p,
                                                                dependencies const& d,
-                                                               std::span<program_point const> order,
+                                                               std::vector<program_point> const& order,
                                                                std::span<rank_status> statuses);
 
 }  // namespace shunt::detail
