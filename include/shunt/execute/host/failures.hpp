@@ -44,10 +44,9 @@ struct rank_status {
 /// Returns how many instructions of its list each rank completes, by rank.
 /// Requires that `order` is the program's whole serial order.
 /// Complexity: O(instructions).
-[[nodiscard]] std::vector<std::int32_t> completed_instructions(program const& p,
-                                                               dependencies const& d,
-                                                               std::vector<program_point> const& order,
-                                                               std::span<rank_status> statuses);
+[[nodiscard]] std::vector<std::int32_t> completed_instructions(
+    program const& p, dependencies const& d, std::vector<program_point> const& order,
+    std::span<rank_status> statuses);
 
 }  // namespace shunt::detail
 

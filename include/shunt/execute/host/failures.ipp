@@ -42,10 +42,9 @@ SHUNT_INLINE bool rank_status::starts(std::int32_t next) {
   return runs();
 }
 
-SHUNT_INLINE std::vector<std::int32_t> completed_instructions(program const& p,
-                                                              dependencies const& d,
-                                                              std::vector<program_point> const& order,
-                                                              std::span<rank_status> statuses) {
+SHUNT_INLINE std::vector<std::int32_t> completed_instructions(
+    program const& p, dependencies const& d, std::vector<program_point> const& order,
+    std::span<rank_status> statuses) {
   std::vector<std::int32_t> done(p.ranks.size(), 0);
   auto const starts = [&](rank_id r) { return statuses[r.index()].starts(done[r.index()]); };
   for (std::size_t k = 0; k < order.size();) {

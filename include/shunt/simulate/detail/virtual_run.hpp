@@ -60,8 +60,9 @@ struct virtual_rank {
 
 /// Appends the events of a rank. Instructions that still waited at `stop_at` have not happened.
 /// Returns how far the rank came.
-[[nodiscard]] progress report(rank_id r, virtual_rank const& s, std::vector<virtual_run> const& runs,
-                              ticks stop_at, std::vector<event>& events);
+[[nodiscard]] progress report(rank_id r, virtual_rank const& s,
+                              std::vector<virtual_run> const& runs, ticks stop_at,
+                              std::vector<event>& events);
 
 }  // namespace shunt::detail
 
