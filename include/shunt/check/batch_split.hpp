@@ -21,7 +21,7 @@ struct batch_violation {
   std::int64_t found = 0;
   std::int64_t wanted = 0;
 
-  constexpr bool operator==(batch_violation const&) const = default;
+  bool operator==(batch_violation const&) const = default;
 };
 
 /// Returns one line that names the place, the error and the numbers.

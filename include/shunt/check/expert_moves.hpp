@@ -29,7 +29,7 @@ struct move_violation {
   slot_id slot{};
   expert_id expert{};
 
-  constexpr bool operator==(move_violation const&) const = default;
+  bool operator==(move_violation const&) const = default;
 };
 
 /// Returns one line that names the place and the error.

@@ -25,7 +25,7 @@ struct layer_slots_violation {
   std::int64_t found = 0;
   std::int64_t wanted = 0;
 
-  constexpr bool operator==(layer_slots_violation const&) const = default;
+  bool operator==(layer_slots_violation const&) const = default;
 };
 
 /// Returns one line that names the place, the error and the numbers.

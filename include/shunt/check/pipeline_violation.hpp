@@ -67,7 +67,7 @@ struct pipeline_wait {
   shunt::operation operation{};
   shunt::operation needs{};
 
-  constexpr bool operator==(pipeline_wait const&) const = default;
+  bool operator==(pipeline_wait const&) const = default;
 };
 
 /// One violation of a rule. `worker`, `rank` and `index` locate the operation (index -1: it is in
@@ -85,7 +85,7 @@ struct pipeline_violation {
   /// The last one leads back to the first. From the lowest rank on.
   std::vector<pipeline_wait> cycle{};
 
-  constexpr bool operator==(pipeline_violation const&) const = default;
+  bool operator==(pipeline_violation const&) const = default;
 };
 
 /// Returns one line that names the place, the rule and the numbers, and every wait of a cycle.

@@ -29,7 +29,7 @@ struct placement_violation {
   std::int64_t found = 0;
   std::int64_t wanted = 0;
 
-  constexpr bool operator==(placement_violation const&) const = default;
+  bool operator==(placement_violation const&) const = default;
 };
 
 /// Returns one line that names the place, the error and the numbers.

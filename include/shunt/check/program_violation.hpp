@@ -58,7 +58,7 @@ struct program_violation {
   std::int64_t found = 0;
   std::int64_t expected = 0;
 
-  constexpr bool operator==(program_violation const&) const = default;
+  bool operator==(program_violation const&) const = default;
 };
 
 using program_violations = std::vector<program_violation>;

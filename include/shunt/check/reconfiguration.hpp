@@ -29,7 +29,7 @@ struct reconfiguration_violation {
   layer_id layer{};
   rank_id rank{};
 
-  constexpr bool operator==(reconfiguration_violation const&) const = default;
+  bool operator==(reconfiguration_violation const&) const = default;
 };
 
 /// Returns one line that names the place and the error.

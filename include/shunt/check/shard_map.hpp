@@ -30,7 +30,7 @@ struct shard_violation {
   std::int64_t found = 0;
   std::int64_t wanted = 0;
 
-  constexpr bool operator==(shard_violation const&) const = default;
+  bool operator==(shard_violation const&) const = default;
 };
 
 /// Returns one line that names the place, the error and the numbers.

@@ -28,7 +28,7 @@ struct split_violation {
   std::int64_t found = 0;
   std::int64_t wanted = 0;
 
-  constexpr bool operator==(split_violation const&) const = default;
+  bool operator==(split_violation const&) const = default;
 };
 
 /// Returns one line that names the place, the error and the numbers.

@@ -32,7 +32,7 @@ struct block_offsets {
   ticks forward = 0;
   ticks backward_input = 0;
   ticks backward_weight = 0;
-  constexpr bool operator==(block_offsets const&) const = default;
+  bool operator==(block_offsets const&) const = default;
 };
 
 /// The operations of one micro-batch, repeated with a period for the next ones.

@@ -44,7 +44,7 @@ namespace shunt {
 struct turn {
   op_kind kind = op_kind::forward;
   microbatch_id microbatch{};
-  constexpr bool operator==(turn const&) const = default;
+  bool operator==(turn const&) const = default;
 };
 
 /// Returns turns of one kind on micro-batches first .. last-1, in that order; none where last <=

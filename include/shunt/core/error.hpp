@@ -1,7 +1,6 @@
 #pragma once
 #include <stdexcept>
 #include <string>
-#include <utility>
 
 namespace shunt {
 
@@ -10,8 +9,7 @@ namespace shunt {
 /// for example "costs.forward[2]".
 class invalid_problem : public std::invalid_argument {
  public:
-  invalid_problem(std::string field, std::string const& what)
-      : std::invalid_argument(field + ": " + what), field_(std::move(field)) {}
+  invalid_problem(std::string field, std::string const& what);
 
   [[nodiscard]] std::string const& field() const noexcept { return field_; }
 
@@ -27,3 +25,7 @@ class invalid_program : public std::invalid_argument {
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/core/error.ipp"
+#endif

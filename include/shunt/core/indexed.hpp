@@ -43,7 +43,7 @@ class indexed {
   constexpr void push_back(T item) { items_.push_back(std::move(item)); }
   constexpr void resize(std::size_t size, T const& value = T{}) { items_.resize(size, value); }
 
-  constexpr bool operator==(indexed const&) const = default;
+  bool operator==(indexed const&) const = default;
 
  private:
   std::vector<T> items_;

@@ -50,7 +50,7 @@ class indexed_lists {
     return {items_.data() + begins_.back(), length};
   }
 
-  constexpr bool operator==(indexed_lists const&) const = default;
+  bool operator==(indexed_lists const&) const = default;
 
  private:
   [[nodiscard]] constexpr std::size_t end_of(Id i) const {

@@ -56,8 +56,8 @@ struct operation {
   stage_id stage{};
   microbatch_id microbatch{};
 
-  constexpr bool operator==(operation const&) const = default;
-  constexpr auto operator<=>(operation const&) const = default;
+  bool operator==(operation const&) const = default;
+  auto operator<=>(operation const&) const = default;
 };
 
 /// Returns a description, for example "backward of micro-batch 2:5 at stage 1".

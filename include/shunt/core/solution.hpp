@@ -33,7 +33,7 @@ struct solution {
   [[nodiscard]] constexpr bool has_plan() const {
     return status == shunt::status::optimal || status == shunt::status::feasible;
   }
-  constexpr bool operator==(solution const&) const = default;
+  bool operator==(solution const&) const = default;
 };
 
 }  // namespace shunt

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
+
 namespace shunt {
 
 /// A short text that can be made in constant expressions by g++ 12 and by clang 19, which cannot do
@@ -16,45 +18,29 @@ class text {
   static constexpr std::size_t npos = std::string_view::npos;
 
   constexpr text() = default;
-  constexpr text(char const* letters) : text(std::string_view(letters)) {}
-  constexpr text(std::string_view letters) : letters_(letters.begin(), letters.end()) {}
-  text(std::string const& letters) : text(std::string_view(letters)) {}
+  SHUNT_CONSTEXPR text(char const* letters) : text(std::string_view(letters)) {}
+  SHUNT_CONSTEXPR text(std::string_view letters);
+  text(std::string const& letters);
 
   /// A number in decimal.
-  [[nodiscard]] static constexpr text of(std::int64_t n) {
-    text digits;
-    bool const negative = n < 0;
-    do {
-      auto const digit = static_cast<char>(n % 10);
-      digits.letters_.insert(digits.letters_.begin(),
-                             static_cast<char>('0' + (negative ? -digit : digit)));
-      n /= 10;
-    } while (n != 0);
-    if (negative) digits.letters_.insert(digits.letters_.begin(), '-');
-    return digits;
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR text of(std::int64_t n);
 
   [[nodiscard]] constexpr std::string_view view() const {
     return {letters_.data(), letters_.size()};
   }
   constexpr operator std::string_view() const { return view(); }
-  operator std::string() const { return std::string(view()); }
+  operator std::string() const;
 
   [[nodiscard]] constexpr bool empty() const { return letters_.empty(); }
   [[nodiscard]] constexpr std::size_t size() const { return letters_.size(); }
-  [[nodiscard]] constexpr std::size_t find(std::string_view part) const {
-    return view().find(part);
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR std::size_t find(std::string_view part) const;
 
-  constexpr text& operator+=(std::string_view more) {
-    letters_.insert(letters_.end(), more.begin(), more.end());
-    return *this;
-  }
-  friend constexpr text operator+(text left, std::string_view right) {
+  SHUNT_CONSTEXPR text& operator+=(std::string_view more);
+  friend SHUNT_CONSTEXPR text operator+(text left, std::string_view right) {
     return std::move(left += right);
   }
 
-  constexpr bool operator==(text const&) const = default;
+  bool operator==(text const&) const = default;
   constexpr bool operator==(std::string_view other) const { return view() == other; }
   constexpr bool operator==(char const* other) const { return view() == other; }
   bool operator==(std::string const& other) const { return view() == other; }
@@ -70,3 +56,7 @@ class text {
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/core/text.ipp"
+#endif

@@ -38,7 +38,7 @@ class cuda_event_ref {
     return code == cudaSuccess;
   }
 
-  constexpr bool operator==(cuda_event_ref const&) const = default;
+  bool operator==(cuda_event_ref const&) const = default;
 
  private:
   cudaEvent_t event_;

@@ -20,7 +20,7 @@ class cuda_stream_ref {
   /// Throws cuda_error, also for failures of earlier work on the device.
   void synchronize() const { cuda_check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
 
-  constexpr bool operator==(cuda_stream_ref const&) const = default;
+  bool operator==(cuda_stream_ref const&) const = default;
 
  private:
   cudaStream_t stream_;

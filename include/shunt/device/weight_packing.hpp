@@ -25,7 +25,7 @@ struct shard_parts {
   std::vector<std::int64_t> begin{}, bytes{}, offset{};
   std::int64_t longest = 0;  ///< largest of `bytes`
 
-  constexpr bool operator==(shard_parts const&) const = default;
+  bool operator==(shard_parts const&) const = default;
 };
 
 /// Returns the owned parts of all shards. Mirrors send nothing and have no entry, but they take

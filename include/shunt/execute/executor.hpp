@@ -21,7 +21,7 @@ struct failure_point {
   rank_id rank{};
   std::int64_t iteration = 0;
   std::int32_t instruction = 0;
-  constexpr bool operator==(failure_point const&) const = default;
+  bool operator==(failure_point const&) const = default;
 };
 
 /// A run of iterations under one executor. `submit` never waits: a rank goes on to the next program

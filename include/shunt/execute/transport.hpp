@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <span>
 #include <stdexcept>
-#include <string>
 
 #include "shunt/core/id.hpp"
 
@@ -13,8 +12,7 @@ namespace shunt {
 /// Thrown where a peer has failed: its heartbeat stopped, or its connection closed.
 class peer_lost : public std::runtime_error {
  public:
-  explicit peer_lost(rank_id peer)
-      : std::runtime_error("rank " + std::to_string(peer.value()) + " is lost"), peer_(peer) {}
+  explicit peer_lost(rank_id peer);
   [[nodiscard]] rank_id peer() const noexcept { return peer_; }
 
  private:
@@ -24,7 +22,7 @@ class peer_lost : public std::runtime_error {
 /// Thrown where another rank lost a peer and cancelled the run.
 class run_aborted : public std::runtime_error {
  public:
-  run_aborted() : std::runtime_error("the run was called off after a rank was lost") {}
+  run_aborted();
 };
 
 /// One rank's end of a network. Messages of one (sender, receiver, channel) arrive in order.
@@ -46,3 +44,7 @@ concept transport = requires(T& t, rank_id peer, std::int32_t channel,
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/execute/transport.ipp"
+#endif

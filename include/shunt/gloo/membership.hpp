@@ -46,7 +46,7 @@ struct survivor {
   rank_id rank{};
   std::int64_t note = 0;  ///< the number that it signed in with
 
-  constexpr bool operator==(survivor const&) const = default;
+  bool operator==(survivor const&) const = default;
 };
 
 /// Agrees on the survivors of an epoch. `losses()` returns the ranks that this rank has lost so far

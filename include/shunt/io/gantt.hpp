@@ -24,7 +24,7 @@ struct gantt {
   struct row {
     std::string label{};
     std::optional<ticks> dead_from{};  ///< grey from here on
-    constexpr bool operator==(row const&) const = default;
+    bool operator==(row const&) const = default;
   };
   struct bar {
     std::size_t row = 0;
@@ -44,7 +44,7 @@ struct gantt {
       first,
       second
     } part = share::whole;  ///< part of an overlapped pair; both parts follow each other
-    constexpr bool operator==(bar const&) const = default;
+    bool operator==(bar const&) const = default;
   };
 
   std::vector<row> rows{};

@@ -52,14 +52,14 @@ struct pytorch_action {
   [[nodiscard]] constexpr bool of_whole_stage() const { return what >= kind::unshard; }
   /// Returns the operation of an action that computes.
   [[nodiscard]] SHUNT_CONSTEXPR op_kind operation() const;
-  constexpr bool operator==(pytorch_action const&) const = default;
+  bool operator==(pytorch_action const&) const = default;
 };
 
 /// A cell of a schedule: one action, or an overlapped forward and backward, "(0F3;3B1)OVERLAP_F_B".
 struct pytorch_cell {
   pytorch_action first{};
   std::optional<pytorch_action> second{};
-  constexpr bool operator==(pytorch_cell const&) const = default;
+  bool operator==(pytorch_cell const&) const = default;
 };
 
 namespace detail {

@@ -24,7 +24,7 @@ struct expert_buffers {
   buffer_id slot_weights{3};   ///< like slot_gradients, weight_bytes per element
   buffer_id shard_weights{4};  ///< like shard_gradients, weight_bytes per element
 
-  constexpr bool operator==(expert_buffers const&) const = default;
+  bool operator==(expert_buffers const&) const = default;
 };
 
 /// A shard on one of the ranks that hold it.
@@ -34,7 +34,7 @@ struct held_shard {
   bool owned = true;        ///< false: mirrored
   std::int64_t offset = 0;  ///< its begin in the holder's shard buffers, in elements
 
-  constexpr bool operator==(held_shard const&) const = default;
+  bool operator==(held_shard const&) const = default;
 };
 
 /// Returns every shard of every expert on every rank that holds it, in the order of shards, the

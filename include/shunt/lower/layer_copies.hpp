@@ -41,7 +41,7 @@ struct placed_layer {
   layer_id layer{};
   byte_count offset = 0;
 
-  constexpr bool operator==(placed_layer const&) const = default;
+  bool operator==(placed_layer const&) const = default;
 };
 
 /// Returns the layers of each rank 0 .. ranks-1 of these pipelines, ascending.

@@ -40,7 +40,7 @@ struct moe_shape {
   optimizer_state experts{};   ///< of one layer
   microbatch_owners owners{};  ///< empty: all ranks live, each with the micro-batch of its number
 
-  constexpr bool operator==(moe_shape const&) const = default;
+  bool operator==(moe_shape const&) const = default;
 };
 
 /// Returns the owners of the micro-batches of a shape, also where `owners` is empty.

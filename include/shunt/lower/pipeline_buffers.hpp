@@ -27,7 +27,7 @@ struct pipeline_tensors {
   /// elements depend on the plan and on who is alive, not on the executor.
   element gradient_type = element::int64;
 
-  constexpr bool operator==(pipeline_tensors const&) const = default;
+  bool operator==(pipeline_tensors const&) const = default;
 };
 
 /// The stages of each rank, ascending. Ranks that are dead or wait have none.

@@ -20,7 +20,7 @@ struct message_layout {
 
   constexpr message_layout() = default;
   constexpr message_layout(message_lanes l, std::int32_t spare = 0) : lanes(l), spare_sets(spare) {}
-  constexpr bool operator==(message_layout const&) const = default;
+  bool operator==(message_layout const&) const = default;
 };
 
 /// Returns the schedule with its messages. A gradient that the previous stage doesn't need isn't

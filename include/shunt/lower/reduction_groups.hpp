@@ -14,7 +14,7 @@ struct reduction_group {
   std::int32_t round = 0;          ///< 0 or 1; groups of one round share no rank
   std::vector<rank_id> members{};  ///< ascending
 
-  constexpr bool operator==(reduction_group const&) const = default;
+  bool operator==(reduction_group const&) const = default;
 };
 
 /// Returns the reduction groups of a layer, by round and then by first member. Communicators exist

@@ -24,7 +24,7 @@ struct validated_program {
   program iteration{};
   /// Ends a run. It does nothing where it runs twice, or where steps were validated before.
   program closing{};
-  constexpr bool operator==(validated_program const&) const = default;
+  bool operator==(validated_program const&) const = default;
 };
 
 }  // namespace shunt

@@ -17,7 +17,7 @@ struct moe_layer_work {
   double gradients = 0, weights = 0;
   double received = 0;  ///< experts newly received by the rank that receives most
 
-  constexpr bool operator==(moe_layer_work const&) const = default;
+  bool operator==(moe_layer_work const&) const = default;
 };
 
 /// Seconds of one layer in an iteration, by part.
@@ -46,7 +46,7 @@ struct moe_times {
     weights_formula += other.weights_formula;
     return *this;
   }
-  constexpr bool operator==(moe_times const&) const = default;
+  bool operator==(moe_times const&) const = default;
 };
 
 /// The time of an iteration, a layer:

@@ -18,7 +18,7 @@ struct moved_bytes {
   /// Returns the bytes between holders of data, on one rank or two: s N G and s N W in SYMI's
   /// phases; G and W times the distinct (rank, expert) pairs if messages are de-duplicated.
   [[nodiscard]] constexpr byte_count logical() const { return network + local; }
-  constexpr bool operator==(moved_bytes const&) const = default;
+  bool operator==(moved_bytes const&) const = default;
 };
 
 /// Returns the bytes that the instructions of p move. A group of k ranks moves 2 (k-1) X in an

@@ -190,7 +190,7 @@ struct replacement_traffic {
   [[nodiscard]] constexpr double bytes() const { return phase_bytes + moved_bytes; }
   /// Returns all seconds.
   [[nodiscard]] constexpr double seconds() const { return phase_seconds + moved_seconds; }
-  constexpr bool operator==(replacement_traffic const&) const = default;
+  bool operator==(replacement_traffic const&) const = default;
 };
 
 /// Where optimizer state lives. decoupled: sharded over all ranks for good (SwiftMoE). tied: with

@@ -18,7 +18,7 @@ namespace shunt {
 struct stage_group {
   std::vector<stage_id> stages{};  ///< ascending
   std::vector<rank_id> live{};     ///< ascending, may be empty
-  constexpr bool operator==(stage_group const&) const = default;
+  bool operator==(stage_group const&) const = default;
 };
 
 /// The stage groups of a job in the order of their lowest ranks, and the group of every rank, dead

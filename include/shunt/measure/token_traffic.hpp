@@ -22,7 +22,7 @@ struct token_traffic {
 
   /// Returns the tokens computed on another rank than their own.
   [[nodiscard]] constexpr std::int64_t remote() const { return within_nodes + between_nodes; }
-  constexpr bool operator==(token_traffic const&) const = default;
+  bool operator==(token_traffic const&) const = default;
 };
 
 /// Returns the traffic of a split of the tokens over the placement's slots. Dropped tokens are not

@@ -32,7 +32,7 @@ struct live_rate {
   double rate = 0;  ///< of the job without failures
   text no_plan{};   ///< empty where there is a plan
 
-  constexpr bool operator==(live_rate const&) const = default;
+  bool operator==(live_rate const&) const = default;
 };
 
 /// What events cost. All numbers are at least 0.
@@ -46,7 +46,7 @@ struct event_costs {
   std::int32_t every = 0;
   double checkpoint = 0;  ///< seconds of one checkpoint
 
-  constexpr bool operator==(event_costs const&) const = default;
+  bool operator==(event_costs const&) const = default;
 };
 
 /// Throws invalid_problem, which names the field and its value.
@@ -66,7 +66,7 @@ struct lost_seconds {
   [[nodiscard]] constexpr double sum() const {
     return degraded + without_plan + aborted + rolled_back + stopped + joined + checkpoints;
   }
-  constexpr bool operator==(lost_seconds const&) const = default;
+  bool operator==(lost_seconds const&) const = default;
 };
 
 /// A policy over one interval of the trace.
@@ -76,7 +76,7 @@ struct interval_rate {
   double rate = 0;                  ///< of the policy
   double mean = 0;                  ///< with what events cost here; below 0 where they cost more
 
-  constexpr bool operator==(interval_rate const&) const = default;
+  bool operator==(interval_rate const&) const = default;
 };
 
 /// Where a policy has no plan any more.
@@ -84,7 +84,7 @@ struct lost_plan {
   std::int32_t event = 0;  ///< index into the events of the trace
   text why{};
 
-  constexpr bool operator==(lost_plan const&) const = default;
+  bool operator==(lost_plan const&) const = default;
 };
 
 /// A policy over a trace.

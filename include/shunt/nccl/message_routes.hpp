@@ -21,7 +21,7 @@ struct communicator_key {
   [[nodiscard]] bool contains(rank_id r) const {
     return std::find(members.begin(), members.end(), r) != members.end();
   }
-  constexpr bool operator==(communicator_key const&) const = default;
+  bool operator==(communicator_key const&) const = default;
   constexpr auto operator<=>(communicator_key const& other) const {
     return std::tie(purpose, members, channel) <=>
            std::tie(other.purpose, other.members, other.channel);
@@ -51,7 +51,7 @@ struct message_routes {
     }
     return {};
   }
-  constexpr bool operator==(message_routes const&) const = default;
+  bool operator==(message_routes const&) const = default;
 };
 
 }  // namespace shunt

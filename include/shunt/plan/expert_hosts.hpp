@@ -16,7 +16,7 @@ struct expert_host {
   rank_id rank{};
   std::vector<std::int32_t> slots{};  ///< numbers within the rank, ascending, at least one
 
-  constexpr bool operator==(expert_host const&) const = default;
+  bool operator==(expert_host const&) const = default;
 };
 
 /// Returns the hosts of every expert of a layer, by rank, each rank once.

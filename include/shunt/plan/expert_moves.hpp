@@ -23,7 +23,7 @@ struct expert_move {
   rank_id sender{outside};  ///< of slot `from`; the receiver for a copy within a rank
 
   [[nodiscard]] constexpr bool is_outside() const { return sender == rank_id{outside}; }
-  constexpr bool operator==(expert_move const&) const = default;
+  bool operator==(expert_move const&) const = default;
 };
 
 /// Returns a move for every slot whose expert differs from `previous`, by layer and slot; nothing

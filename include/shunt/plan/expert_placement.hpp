@@ -24,7 +24,7 @@ struct expert_placement {
   /// Complexity: O(log ranks).
   [[nodiscard]] SHUNT_CONSTEXPR rank_id rank_of(slot_id s) const;
 
-  constexpr bool operator==(expert_placement const&) const = default;
+  bool operator==(expert_placement const&) const = default;
 };
 
 }  // namespace shunt

@@ -16,7 +16,7 @@ struct layer_range {
   std::int32_t first = 0;
   std::int32_t end = 0;
 
-  constexpr bool operator==(layer_range const&) const = default;
+  bool operator==(layer_range const&) const = default;
 };
 
 /// A chain of layers cut into stages. `job` is the pipeline job that the stages make: the ranks'

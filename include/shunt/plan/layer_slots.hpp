@@ -18,7 +18,7 @@ struct layer_slots {
   [[nodiscard]] SHUNT_CONSTEXPR std::span<std::int32_t const> layer(layer_id l) const;
   /// Returns the slots of a layer on all ranks.
   [[nodiscard]] SHUNT_CONSTEXPR std::int32_t of(layer_id l) const;
-  constexpr bool operator==(layer_slots const&) const = default;
+  bool operator==(layer_slots const&) const = default;
 };
 
 /// Returns one layer of a problem, with the same slots and without the previous placement.

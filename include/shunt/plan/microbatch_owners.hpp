@@ -25,7 +25,7 @@ struct microbatch_owners {
   /// Returns the largest number of micro-batches of a rank.
   [[nodiscard]] SHUNT_CONSTEXPR std::int32_t most() const;
 
-  constexpr bool operator==(microbatch_owners const&) const = default;
+  bool operator==(microbatch_owners const&) const = default;
 };
 
 /// Assigns each live rank its own micro-batch. The micro-batches of dead ranks go in order to the

@@ -20,7 +20,7 @@ struct physical_map {
   std::vector<std::int32_t> logical_to_physical{};
   std::vector<std::int32_t> replica_counts{};  ///< layers x experts
 
-  constexpr bool operator==(physical_map const&) const = default;
+  bool operator==(physical_map const&) const = default;
 };
 
 /// Returns the arrays of a placement.

@@ -43,7 +43,7 @@ struct pipeline_action {
   action_kind kind = action_kind::compute;
   std::uint8_t lane = pipeline_lanes::compute;
 
-  constexpr bool operator==(pipeline_action const&) const = default;
+  bool operator==(pipeline_action const&) const = default;
 };
 
 /// A pipeline schedule with its messages placed: the list of every rank, without buffers. A compute
@@ -53,7 +53,7 @@ struct pipeline_actions {
   indexed_lists<rank_id, pipeline_action> lists{};
   message_lanes lanes = message_lanes::one_per_edge;
 
-  constexpr bool operator==(pipeline_actions const&) const = default;
+  bool operator==(pipeline_actions const&) const = default;
 };
 
 }  // namespace shunt

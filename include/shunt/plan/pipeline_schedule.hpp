@@ -24,21 +24,21 @@ struct pipeline_schedule {
   /// on any rank.
   indexed<rank_id, std::vector<std::int32_t>> overlapped{};
 
-  constexpr bool operator==(pipeline_schedule const&) const = default;
+  bool operator==(pipeline_schedule const&) const = default;
 };
 
 /// The time [start, end) of an operation, in ticks.
 struct interval {
   ticks start = 0;
   ticks end = 0;
-  constexpr bool operator==(interval const&) const = default;
+  bool operator==(interval const&) const = default;
 };
 
 /// Start and end of every operation: `times[rank][i]` belongs to `schedule.order[rank][i]`. Both
 /// operations of an overlapped pair have the times of the pair.
 struct timetable {
   indexed<rank_id, std::vector<interval>> times{};
-  constexpr bool operator==(timetable const&) const = default;
+  bool operator==(timetable const&) const = default;
 };
 
 }  // namespace shunt

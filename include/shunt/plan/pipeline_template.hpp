@@ -12,7 +12,7 @@ struct template_stage {
   std::int32_t end = 0;
   std::int32_t gpus = 1;
 
-  constexpr bool operator==(template_stage const&) const = default;
+  bool operator==(template_stage const&) const = default;
 };
 
 /// How a pipeline on some number of nodes is cut into stages. Stages follow each other over the

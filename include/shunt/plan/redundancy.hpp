@@ -34,7 +34,7 @@ struct redundant_operation {
   operation forward{};
   std::int32_t before = 0;  ///< index of the operation of the own list that follows it
 
-  constexpr bool operator==(redundant_operation const&) const = default;
+  bool operator==(redundant_operation const&) const = default;
 };
 
 /// A schedule, and redundant forwards between its operations. They have no effect on the iteration
@@ -44,7 +44,7 @@ struct redundant_schedule {
   /// Of every rank, `before` never falls.
   indexed<rank_id, std::vector<redundant_operation>> redundant{};
 
-  constexpr bool operator==(redundant_schedule const&) const = default;
+  bool operator==(redundant_schedule const&) const = default;
 };
 
 /// Start and end of every operation of a redundant schedule.
@@ -52,7 +52,7 @@ struct redundant_timetable {
   timetable plain{};
   indexed<rank_id, std::vector<interval>> redundant{};
 
-  constexpr bool operator==(redundant_timetable const&) const = default;
+  bool operator==(redundant_timetable const&) const = default;
 };
 
 /// How the shadow of a lost worker goes on: with the interrupted iteration, and with the following

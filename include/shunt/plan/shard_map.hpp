@@ -19,7 +19,7 @@ struct shard {
 
   [[nodiscard]] constexpr std::int64_t size() const { return end - begin; }
   [[nodiscard]] SHUNT_CONSTEXPR bool held_by(rank_id r) const;
-  constexpr bool operator==(shard const&) const = default;
+  bool operator==(shard const&) const = default;
 };
 
 /// Division of each expert's optimizer state over ranks. The shards of an expert are ascending in
@@ -28,7 +28,7 @@ struct shard_map {
   std::int64_t elements = 0;  ///< parameters of one expert
   indexed<expert_id, std::vector<shard>> shards{};
 
-  constexpr bool operator==(shard_map const&) const = default;
+  bool operator==(shard_map const&) const = default;
 };
 
 }  // namespace shunt

@@ -17,7 +17,7 @@ struct shard_copy {
   rank_id from{};
   rank_id to{};
 
-  constexpr bool operator==(shard_copy const&) const = default;
+  bool operator==(shard_copy const&) const = default;
 };
 
 /// The shard map after a loss of ranks, and the transfers that establish it, ordered by expert,
@@ -26,7 +26,7 @@ struct shard_recovery {
   shard_map map{};
   std::vector<shard_copy> copies{};
 
-  constexpr bool operator==(shard_recovery const&) const = default;
+  bool operator==(shard_recovery const&) const = default;
 };
 
 /// Optimizer state that no live rank holds: elements begin .. end-1 of each of the experts
@@ -37,7 +37,7 @@ struct lost_state {
   std::int64_t begin = 0;
   std::int64_t end = 0;
 
-  constexpr bool operator==(lost_state const&) const = default;
+  bool operator==(lost_state const&) const = default;
 };
 
 /// Returns the state that is lost with these ranks. Neighbouring shards of an expert are merged,

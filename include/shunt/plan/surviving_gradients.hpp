@@ -18,7 +18,7 @@ struct surviving_gradient {
   /// The backward_weights in the sum, also those of fused backwards; ascending.
   std::vector<operation> terms{};
 
-  constexpr bool operator==(surviving_gradient const&) const = default;
+  bool operator==(surviving_gradient const&) const = default;
 };
 
 /// All surviving sums, by rank and then by stage. Empty: nothing survived.

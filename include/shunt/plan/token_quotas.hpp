@@ -14,7 +14,7 @@ struct expert_copy {
   rank_id rank{};  ///< not the expert's home
   std::int64_t tokens = 0;
 
-  constexpr bool operator==(expert_copy const&) const = default;
+  bool operator==(expert_copy const&) const = default;
 };
 
 /// Copies of experts for one micro-batch, layer by layer. Tokens beyond those of an expert's copies
@@ -26,7 +26,7 @@ struct token_quotas {
 
   [[nodiscard]] SHUNT_CONSTEXPR std::int32_t layers() const;
   [[nodiscard]] SHUNT_CONSTEXPR std::span<expert_copy const> layer(layer_id l) const;
-  constexpr bool operator==(token_quotas const&) const = default;
+  bool operator==(token_quotas const&) const = default;
 };
 
 }  // namespace shunt

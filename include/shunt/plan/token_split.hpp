@@ -22,7 +22,7 @@ struct token_split {
   [[nodiscard]] SHUNT_CONSTEXPR std::int64_t sent(rank_id source, slot_id slot) const;
   [[nodiscard]] SHUNT_CONSTEXPR std::int64_t& drops(rank_id source, expert_id expert);
   [[nodiscard]] SHUNT_CONSTEXPR std::int64_t drops(rank_id source, expert_id expert) const;
-  constexpr bool operator==(token_split const&) const = default;
+  bool operator==(token_split const&) const = default;
 };
 
 }  // namespace shunt

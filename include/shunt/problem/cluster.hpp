@@ -19,7 +19,7 @@ struct link_cost {
 
   /// Returns the ticks during which a message of `bytes` occupies the link, rounded up.
   [[nodiscard]] SHUNT_CONSTEXPR ticks occupancy(byte_count bytes) const;
-  constexpr bool operator==(link_cost const&) const = default;
+  bool operator==(link_cost const&) const = default;
 };
 
 /// Ranks on nodes. Consecutive ranks share a node: ranks 0 .. ranks_per_node-1 are on node 0, and
@@ -32,7 +32,7 @@ struct cluster {
 
   [[nodiscard]] constexpr node_id node_of(rank_id r) const { return r.value() / ranks_per_node; }
   [[nodiscard]] SHUNT_CONSTEXPR link_cost const& between(rank_id a, rank_id b) const;
-  constexpr bool operator==(cluster const&) const = default;
+  bool operator==(cluster const&) const = default;
 };
 
 /// Throws invalid_problem where a size or a bandwidth is not positive, or a latency is negative.

@@ -50,7 +50,7 @@ struct expert_layers {
   [[nodiscard]] SHUNT_CONSTEXPR std::span<std::int64_t const> sources_of(layer_id l,
                                                                          rank_id source) const;
   [[nodiscard]] SHUNT_CONSTEXPR std::int32_t nodes() const;
-  constexpr bool operator==(expert_layers const&) const = default;
+  bool operator==(expert_layers const&) const = default;
 };
 
 namespace detail {

@@ -16,7 +16,7 @@ struct failure_event {
   node_id node{};                 ///< index into the names of the trace
   bool removed = false;           ///< otherwise added
 
-  constexpr bool operator==(failure_event const&) const = default;
+  bool operator==(failure_event const&) const = default;
 };
 
 /// Nodes that come and go while a job runs, in order of time. No node is there before it is added.

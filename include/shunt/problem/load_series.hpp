@@ -28,7 +28,7 @@ struct load_series {
   [[nodiscard]] SHUNT_CONSTEXPR std::int64_t iteration(std::int32_t w) const;
   /// Returns the windows recorded at iterations first .. last, both included.
   [[nodiscard]] SHUNT_CONSTEXPR load_series between(std::int64_t first, std::int64_t last) const;
-  constexpr bool operator==(load_series const&) const = default;
+  bool operator==(load_series const&) const = default;
 };
 
 /// Throws invalid_problem, which names field, window, layer and value, where a size isn't positive,

@@ -13,7 +13,7 @@ struct lost_ranks {
   std::vector<rank_id> dead{};
 
   [[nodiscard]] SHUNT_CONSTEXPR bool alive(rank_id r) const;
-  constexpr bool operator==(lost_ranks const&) const = default;
+  bool operator==(lost_ranks const&) const = default;
 };
 
 /// Throws invalid_problem where the state is broken, a dead rank doesn't exist or is named twice,

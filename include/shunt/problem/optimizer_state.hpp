@@ -16,7 +16,7 @@ struct optimizer_state {
   std::int32_t weight_bytes = 4;    ///< per element
   std::int32_t state_bytes = 12;    ///< per element: master weights and both moments
 
-  constexpr bool operator==(optimizer_state const&) const = default;
+  bool operator==(optimizer_state const&) const = default;
 };
 
 /// Throws invalid_problem where a size is not positive, or the bytes of all experts exceed 62 bits.

@@ -36,7 +36,7 @@ class per_pipeline {
   /// Returns whether all counts are the same.
   [[nodiscard]] SHUNT_CONSTEXPR bool uniform() const;
 
-  constexpr bool operator==(per_pipeline const&) const = default;
+  bool operator==(per_pipeline const&) const = default;
 
  private:
   // One count needs no memory: jobs are made and copied often.

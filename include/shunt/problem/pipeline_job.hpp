@@ -91,7 +91,7 @@ struct pipeline_job {
   /// Limits above 2^61 count as 2^61, which no rank reaches.
   [[nodiscard]] SHUNT_CONSTEXPR std::optional<std::int64_t> stash_limit(rank_id r) const;
 
-  constexpr bool operator==(pipeline_job const&) const = default;
+  bool operator==(pipeline_job const&) const = default;
 };
 
 /// Throws invalid_problem, which names the field, where a size isn't positive, the counts of

@@ -15,7 +15,7 @@ inline constexpr std::int64_t dropless = std::numeric_limits<std::int64_t>::max(
 struct capacity_factor {
   std::int64_t numerator = 1;
   std::int64_t denominator = 1;
-  constexpr bool operator==(capacity_factor const&) const = default;
+  bool operator==(capacity_factor const&) const = default;
 };
 
 /// Returns the tokens that a slot takes: capacity factor x tokens of the layer / (s N), rounded up.
@@ -39,7 +39,7 @@ struct routed_tokens {
   [[nodiscard]] SHUNT_CONSTEXPR std::int32_t ranks() const;
   [[nodiscard]] SHUNT_CONSTEXPR std::int32_t slots() const;
   [[nodiscard]] SHUNT_CONSTEXPR std::int64_t count(rank_id source, expert_id e) const;
-  constexpr bool operator==(routed_tokens const&) const = default;
+  bool operator==(routed_tokens const&) const = default;
 };
 
 /// Throws invalid_problem, which names field, row and value, where there is no rank or expert,

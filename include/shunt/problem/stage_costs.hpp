@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
@@ -20,12 +19,8 @@ class per_stage {
  public:
   per_stage(std::floating_point auto every_stage) = delete;
   constexpr per_stage(ticks every_stage) : one_(every_stage) {}
-  constexpr per_stage(std::initializer_list<ticks> values)
-      : per_stage(std::vector<ticks>(values)) {}
-  constexpr explicit per_stage(std::vector<ticks> values)
-      : single_(values.size() == 1), one_(single_ ? values[0] : 0) {
-    if (!single_) list_ = std::move(values);
-  }
+  SHUNT_CONSTEXPR per_stage(std::initializer_list<ticks> values);
+  SHUNT_CONSTEXPR explicit per_stage(std::vector<ticks> values);
 
   /// Returns the value of a stage; of a list with one value per worker, that in pipeline 0.
   [[nodiscard]] SHUNT_CONSTEXPR ticks operator[](stage_id s) const;
@@ -33,11 +28,8 @@ class per_stage {
   [[nodiscard]] SHUNT_CONSTEXPR ticks of(pipeline_id p, stage_id s, std::int32_t stages) const;
   [[nodiscard]] constexpr std::size_t size() const { return single_ ? 1 : list_.size(); }
   /// Returns the only value, or one value per stage or worker.
-  [[nodiscard]] constexpr std::vector<ticks> values() const {
-    if (single_) return {one_};
-    return list_;
-  }
-  constexpr bool operator==(per_stage const&) const = default;
+  [[nodiscard]] SHUNT_CONSTEXPR std::vector<ticks> values() const;
+  bool operator==(per_stage const&) const = default;
 
  private:
   // One value needs no memory: jobs are made and copied often.
@@ -60,7 +52,7 @@ struct stage_costs {
   ticks overlap_gain = 0;
 
   [[nodiscard]] SHUNT_CONSTEXPR ticks microbatch(stage_id s) const;
-  constexpr bool operator==(stage_costs const&) const = default;
+  bool operator==(stage_costs const&) const = default;
 };
 
 /// Ticks from the end of an operation until its output can be used on another rank, by class of
@@ -80,8 +72,7 @@ struct transfer_times {
   constexpr transfer_times(ticks within, ticks between, std::int32_t ranks_a_node)
       : within_node(within), between_nodes(between), ranks_per_node(ranks_a_node) {}
   /// Times between each two of `ranks` ranks; what stands on the diagonal is not read.
-  constexpr transfer_times(std::int32_t ranks_of_matrix, std::vector<ticks> from_to)
-      : matrix(std::move(from_to)), ranks(ranks_of_matrix) {}
+  SHUNT_CONSTEXPR transfer_times(std::int32_t ranks_of_matrix, std::vector<ticks> from_to);
 
   [[nodiscard]] SHUNT_CONSTEXPR ticks operator()(rank_id from, rank_id to) const {
     if (from == to) return 0;
@@ -93,7 +84,7 @@ struct transfer_times {
   }
   /// Returns the times of all links: of both classes, or of all pairs of ranks.
   [[nodiscard]] SHUNT_CONSTEXPR std::vector<ticks> values() const;
-  constexpr bool operator==(transfer_times const&) const = default;
+  bool operator==(transfer_times const&) const = default;
 
  private:
   // Of different ranks, where links differ.
@@ -106,7 +97,7 @@ struct stash_weights {
   per_stage forward = 1;
   per_stage backward_input = 0;
 
-  constexpr bool operator==(stash_weights const&) const = default;
+  bool operator==(stash_weights const&) const = default;
 };
 
 /// The most that a rank may stash at once, in the units of stash_weights.
@@ -128,7 +119,7 @@ struct stash_cap {
   [[nodiscard]] static SHUNT_CONSTEXPR stash_cap per_worker(std::int64_t limit);
   [[nodiscard]] static SHUNT_CONSTEXPR stash_cap per_rank(std::vector<std::int64_t> limits);
 
-  constexpr bool operator==(stash_cap const&) const = default;
+  bool operator==(stash_cap const&) const = default;
 };
 
 }  // namespace shunt

@@ -1,7 +1,22 @@
 #pragma once
 #include "shunt/problem/stage_costs.hpp"
 
+#include <utility>
+
 namespace shunt {
+
+SHUNT_CONSTEXPR per_stage::per_stage(std::initializer_list<ticks> values)
+    : per_stage(std::vector<ticks>(values)) {}
+
+SHUNT_CONSTEXPR per_stage::per_stage(std::vector<ticks> values)
+    : single_(values.size() == 1), one_(single_ ? values[0] : 0) {
+  if (!single_) list_ = std::move(values);
+}
+
+SHUNT_CONSTEXPR std::vector<ticks> per_stage::values() const {
+  if (single_) return {one_};
+  return list_;
+}
 
 SHUNT_CONSTEXPR ticks per_stage::operator[](stage_id s) const {
   return single_ ? one_ : list_[s.index()];
@@ -16,6 +31,10 @@ SHUNT_CONSTEXPR ticks per_stage::of(pipeline_id p, stage_id s, std::int32_t stag
 SHUNT_CONSTEXPR ticks stage_costs::microbatch(stage_id s) const {
   return forward[s] + backward_input[s] + backward_weight[s];
 }
+
+SHUNT_CONSTEXPR transfer_times::transfer_times(std::int32_t ranks_of_matrix,
+                                               std::vector<ticks> from_to)
+    : matrix(std::move(from_to)), ranks(ranks_of_matrix) {}
 
 SHUNT_CONSTEXPR ticks transfer_times::of_link(rank_id from, rank_id to) const {
   if (!matrix.empty()) return matrix[from.index() * static_cast<std::size_t>(ranks) + to.index()];

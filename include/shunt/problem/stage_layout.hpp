@@ -13,8 +13,8 @@ struct worker {
   pipeline_id pipeline{};
   stage_id stage{};
 
-  constexpr auto operator<=>(worker const&) const = default;
-  constexpr bool operator==(worker const&) const = default;
+  auto operator<=>(worker const&) const = default;
+  bool operator==(worker const&) const = default;
 };
 
 /// Maps workers to ranks. A rank with several stages of a pipeline holds several chunks of the
@@ -69,7 +69,7 @@ class stage_layout {
   [[nodiscard]] SHUNT_CONSTEXPR std::vector<worker> workers_of(rank_id r, std::int32_t pipelines,
                                                                std::int32_t stages) const;
 
-  constexpr bool operator==(stage_layout const&) const = default;
+  bool operator==(stage_layout const&) const = default;
 
  private:
   constexpr stage_layout() = default;

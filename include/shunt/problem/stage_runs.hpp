@@ -16,7 +16,7 @@ struct stage_run {
   std::int32_t place = 0;  ///< from 0, the rank with stage 0
   std::int32_t ranks = 0;  ///< of the pipeline
 
-  constexpr bool operator==(stage_run const&) const = default;
+  bool operator==(stage_run const&) const = default;
 };
 
 /// Returns the run of every rank, or no runs where a rank has stages of two pipelines, or stages of

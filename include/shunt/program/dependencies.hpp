@@ -12,8 +12,8 @@ namespace shunt {
 struct program_point {
   rank_id rank{};
   std::int32_t instruction = 0;
-  constexpr bool operator==(program_point const&) const = default;
-  constexpr auto operator<=>(program_point const&) const = default;
+  bool operator==(program_point const&) const = default;
+  auto operator<=>(program_point const&) const = default;
 };
 
 /// Matches between the ranks of a program, made by `find_dependencies`. Instructions are numbered
@@ -26,7 +26,7 @@ struct dependencies {
   struct collective_match {
     group_id group{};
     slice members{};
-    constexpr bool operator==(collective_match const&) const = default;
+    bool operator==(collective_match const&) const = default;
   };
 
   /// One entry per rank, and the number of instructions at the end.
@@ -60,7 +60,7 @@ struct dependencies {
 /// Throws invalid_program, which names the instructions that wait for each other, or the one
 /// without a counterpart.
 void require_runnable(program const& p, dependencies const& d,
-                      std::span<program_point const> order);
+                      std::vector<program_point> const& order);
 /// The same, where the caller needs neither dependencies nor order.
 void require_runnable(program const& p);
 

@@ -208,7 +208,7 @@ namespace shunt::detail {
 /// Says why ranks wait forever.
 class deadlock_report {
  public:
-  deadlock_report(program const& p, dependencies const& d, std::span<program_point const> order)
+  deadlock_report(program const& p, dependencies const& d, std::vector<program_point> const& order)
       : program_(p), d_(d), at_(p.ranks.size(), 0) {
     for (auto const point : order) at_[point.rank.index()] = point.instruction + 1;
   }
@@ -270,7 +270,7 @@ class deadlock_report {
 namespace shunt {
 
 SHUNT_INLINE void require_runnable(program const& p, dependencies const& d,
-                                   std::span<program_point const> order) {
+                                   std::vector<program_point> const& order) {
   if (order.size() < p.instructions())
     throw invalid_program(detail::deadlock_report(p, d, order)());
 }

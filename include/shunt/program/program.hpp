@@ -18,7 +18,7 @@ struct region {
   buffer_id buffer{};
   byte_count offset = 0;
   byte_count size = 0;
-  constexpr bool operator==(region const&) const = default;
+  bool operator==(region const&) const = default;
 };
 
 /// The kinds of instructions. Each is followed by its regions in order, reads -> writes.
@@ -72,7 +72,7 @@ enum class reduction : std::uint8_t { sum, max };
 struct slice {
   std::int32_t first = 0;
   std::int32_t count = 0;
-  constexpr bool operator==(slice const&) const = default;
+  bool operator==(slice const&) const = default;
 };
 
 /// One instruction of one rank.
@@ -98,7 +98,7 @@ struct instruction {
   /// receiver of a message, and all members of a collective, must read the same decision.
   std::int32_t condition = -1;
 
-  constexpr bool operator==(instruction const&) const = default;
+  bool operator==(instruction const&) const = default;
 };
 
 /// A buffer of a rank. A persistent buffer keeps its content from one program to the next and
@@ -106,7 +106,7 @@ struct instruction {
 struct buffer_info {
   byte_count size = 0;
   bool persistent = false;
-  constexpr bool operator==(buffer_info const&) const = default;
+  bool operator==(buffer_info const&) const = default;
 };
 
 /// Instructions of one rank in one iteration. One thread can run the list in order: no instruction
@@ -123,7 +123,7 @@ struct rank_program {
   /// Returns the region of an instruction's condition, or nothing.
   [[nodiscard]] SHUNT_CONSTEXPR std::span<region const> condition(instruction const& i) const;
 
-  constexpr bool operator==(rank_program const&) const = default;
+  bool operator==(rank_program const&) const = default;
 
  private:
   template <class T>
@@ -141,7 +141,7 @@ struct program {
   indexed<group_id, std::vector<rank_id>> groups{};
 
   [[nodiscard]] SHUNT_CONSTEXPR std::size_t instructions() const;
-  constexpr bool operator==(program const&) const = default;
+  bool operator==(program const&) const = default;
 };
 
 }  // namespace shunt

@@ -21,7 +21,7 @@ struct event {
   operation op{};  ///< of a compute
   ticks start = 0;
   ticks end = 0;
-  constexpr bool operator==(event const&) const = default;
+  bool operator==(event const&) const = default;
 };
 
 /// Returns the name in traces and profiles: "forward 1:3" for micro-batch 3 of pipeline 1, "step",
@@ -40,8 +40,8 @@ struct timeline {
 struct progress {
   std::int32_t programs = 0;
   std::int32_t instructions = 0;
-  constexpr bool operator==(progress const&) const = default;
-  constexpr auto operator<=>(progress const&) const = default;
+  bool operator==(progress const&) const = default;
+  auto operator<=>(progress const&) const = default;
 };
 
 /// The result of a session. Without a loss every rank has completed every submitted program.

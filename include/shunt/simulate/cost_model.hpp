@@ -24,7 +24,7 @@ namespace shunt {
 struct transfer_time {
   ticks occupancy = 0;
   ticks latency = 0;
-  constexpr bool operator==(transfer_time const&) const = default;
+  bool operator==(transfer_time const&) const = default;
 };
 
 /// Predicts times, in ticks, never negative: of an operation on a rank, and of a message of so many

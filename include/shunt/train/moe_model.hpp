@@ -21,7 +21,7 @@ struct moe_sizes {
   /// Floats that a layer keeps of a micro-batch from its routing to the backward of its routing.
   std::int64_t kept = 0;
 
-  constexpr bool operator==(moe_sizes const&) const = default;
+  bool operator==(moe_sizes const&) const = default;
 };
 
 /// What a micro-batch passes through before the first layer. `Iteration` is a number, or a word of

@@ -15,7 +15,7 @@ struct stage_sizes {
   std::int64_t output = 0;  ///< of a micro-batch, sent to the next stage; unused for the last stage
   std::int64_t stash = 0;   ///< kept from a micro-batch's forward to its backward_weight
 
-  constexpr bool operator==(stage_sizes const&) const = default;
+  bool operator==(stage_sizes const&) const = default;
 };
 
 /// A stage's forward of one micro-batch. `Iteration` is a number, or a word of a device.

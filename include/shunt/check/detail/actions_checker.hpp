@@ -31,7 +31,7 @@ class actions_checker {
   struct message {
     rank_id from = -1, to = -1;
     std::int32_t turn = -1;
-    constexpr bool operator==(message const&) const = default;
+    bool operator==(message const&) const = default;
   };
   /// What the lists read so far say of an output: its message, and the last rank that made or
   /// received it.

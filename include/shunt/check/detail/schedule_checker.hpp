@@ -22,7 +22,7 @@ class schedule_checker {
   struct place {
     rank_id rank = -1;
     std::int32_t index = -1;
-    constexpr bool operator==(place const&) const = default;
+    bool operator==(place const&) const = default;
     [[nodiscard]] constexpr bool found() const { return index >= 0; }
   };
 

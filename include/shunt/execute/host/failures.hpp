@@ -18,7 +18,7 @@ namespace shunt::detail {
 /// length of its list for its end, or nothing. A rank whose list is empty takes no part and cannot
 /// fail; instructions that the list does not have never come.
 /// Complexity: O(faults).
-[[nodiscard]] std::optional<std::int32_t> failure_of(std::span<failure_point const> failures,
+[[nodiscard]] std::optional<std::int32_t> failure_of(std::vector<failure_point> const& failures,
                                                      program const& p, rank_id rank,
                                                      std::int64_t iteration);
 
@@ -44,10 +44,9 @@ struct rank_status {
 /// Returns how many instructions of its list each rank completes, by rank.
 /// Requires that `order` is the program's whole serial order.
 /// Complexity: O(instructions).
-[[nodiscard]] std::vector<std::int32_t> completed_instructions(program const& p,
-                                                               dependencies const& d,
-                                                               std::span<program_point const> order,
-                                                               std::span<rank_status> statuses);
+[[nodiscard]] std::vector<std::int32_t> completed_instructions(
+    program const& p, dependencies const& d, std::vector<program_point> const& order,
+    std::span<rank_status> statuses);
 
 }  // namespace shunt::detail
 

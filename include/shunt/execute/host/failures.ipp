@@ -17,7 +17,7 @@
 
 namespace shunt::detail {
 
-SHUNT_INLINE std::optional<std::int32_t> failure_of(std::span<failure_point const> failures,
+SHUNT_INLINE std::optional<std::int32_t> failure_of(std::vector<failure_point> const& failures,
                                                     program const& p, rank_id rank,
                                                     std::int64_t iteration) {
   std::optional<std::int32_t> first;
@@ -42,10 +42,9 @@ SHUNT_INLINE bool rank_status::starts(std::int32_t next) {
   return runs();
 }
 
-SHUNT_INLINE std::vector<std::int32_t> completed_instructions(program const& p,
-                                                              dependencies const& d,
-                                                              std::span<program_point const> order,
-                                                              std::span<rank_status> statuses) {
+SHUNT_INLINE std::vector<std::int32_t> completed_instructions(
+    program const& p, dependencies const& d, std::vector<program_point> const& order,
+    std::span<rank_status> statuses) {
   std::vector<std::int32_t> done(p.ranks.size(), 0);
   auto const starts = [&](rank_id r) { return statuses[r.index()].starts(done[r.index()]); };
   for (std::size_t k = 0; k < order.size();) {
@@ -53,7 +52,7 @@ SHUNT_INLINE std::vector<std::int32_t> completed_instructions(program const& p,
     auto const& i = p.ranks[at.rank].instructions[static_cast<std::size_t>(at.instruction)];
     auto const partner = d.partner[static_cast<std::size_t>(d.number(at))];
     if (is_collective(i.code)) {
-      auto const members = order.subspan(
+      auto const members = std::span(order).subspan(
           k,
           static_cast<std::size_t>(d.collectives[static_cast<std::size_t>(partner)].members.count));
       bool const all =

@@ -1,21 +1,12 @@
 #pragma once
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <limits>
-#include <list>
-#include <map>
-#include <mutex>
 #include <span>
 #include <string>
-#include <thread>
-#include <utility>
 #include <vector>
 
-#include "shunt/core/error.hpp"
 #include "shunt/execute/transport.hpp"
 
 namespace shunt {
@@ -35,6 +26,7 @@ class in_process_network {
   /// A network of so many ranks. `timeout` is the silence after which a failed rank is lost.
   explicit in_process_network(std::int32_t ranks,
                               std::chrono::milliseconds timeout = std::chrono::milliseconds{50});
+  ~in_process_network();
 
   /// One rank's end; models `transport`. `send` and `receive` throw run_aborted after the epoch was
   /// cancelled; `receive` also where the peer is in a newer epoch. `receive` throws invalid_program
@@ -73,25 +65,10 @@ class in_process_network {
   // Yields before a receiver sleeps: waking it costs more than the answer of a running peer takes.
   static constexpr int yields = 8;
 
-  struct message {
-    std::int32_t epoch = 0;
-    std::vector<std::byte> bytes{};
-  };
-  struct queue {
-    std::list<message> waiting{};
-    std::list<message> unused{};
-  };
-  struct inbox {
-    std::mutex mutex{};
-    std::condition_variable arrived{};
-    // By (sender, channel). Addresses of queues are stable.
-    std::map<std::pair<rank_id, std::int32_t>, queue> queues{};
-  };
-  struct peer {
-    static constexpr clock::rep beating = std::numeric_limits<clock::rep>::max();
-    std::atomic<clock::rep> silent_since{beating};
-    std::atomic<bool> closed{false};
-  };
+  struct message;
+  struct queue;
+  struct inbox;
+  struct peer;
 
   void send(endpoint const& from, rank_id to, std::int32_t channel, std::span<std::byte const> out);
 

@@ -23,11 +23,36 @@
 
 namespace shunt {
 
+struct in_process_network::message {
+  std::int32_t epoch = 0;
+  std::vector<std::byte> bytes{};
+};
+
+struct in_process_network::queue {
+  std::list<message> waiting{};
+  std::list<message> unused{};
+};
+
+struct in_process_network::inbox {
+  std::mutex mutex{};
+  std::condition_variable arrived{};
+  // By (sender, channel). Addresses of queues are stable.
+  std::map<std::pair<rank_id, std::int32_t>, queue> queues{};
+};
+
+struct in_process_network::peer {
+  static constexpr clock::rep beating = std::numeric_limits<clock::rep>::max();
+  std::atomic<clock::rep> silent_since{beating};
+  std::atomic<bool> closed{false};
+};
+
 SHUNT_INLINE in_process_network::in_process_network(std::int32_t ranks,
                                                     std::chrono::milliseconds timeout)
     : timeout_(timeout),
       boxes_(static_cast<std::size_t>(ranks)),
       peers_(static_cast<std::size_t>(ranks)) {}
+
+SHUNT_INLINE in_process_network::~in_process_network() = default;
 
 SHUNT_INLINE std::int32_t in_process_network::endpoint::size() const {
   return static_cast<std::int32_t>(net_->boxes_.size());

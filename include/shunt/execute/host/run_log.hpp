@@ -26,7 +26,7 @@ class run_log {
   void instruction_left_out() { instruction_ended(left_out, left_out); }
   /// The same of instructions behind one that did not end before the rank was stopped: they do not
   /// count as progress. Other lanes may have been ahead.
-  void instruction_ended_ahead(ticks start, ticks end) { times_.push_back({start, end}); }
+  void instruction_ended_ahead(ticks start, ticks end);
   void instruction_not_reached() { instruction_ended_ahead(left_out, left_out); }
   void list_ended() { done_ = {done_.programs + 1, 0}; }
 
@@ -43,7 +43,7 @@ class run_log {
   struct times {
     ticks start, end;
   };
-  std::vector<times> times_{};
+  std::vector<times> times_;
   progress done_{};
 };
 

@@ -15,6 +15,10 @@
 
 namespace shunt::detail {
 
+SHUNT_INLINE void run_log::instruction_ended_ahead(ticks start, ticks end) {
+  times_.push_back({start, end});
+}
+
 SHUNT_INLINE void run_log::expect(std::size_t instructions) {
   if (auto const all = times_.size() + instructions; all > times_.capacity())
     times_.reserve(std::max(all, 2 * times_.capacity()));

@@ -49,11 +49,11 @@ class submissions {
 
   [[nodiscard]] bool empty() const { return programs_.empty(); }
   [[nodiscard]] std::int32_t size() const { return static_cast<std::int32_t>(programs_.size()); }
-  [[nodiscard]] std::span<handle const> programs() const { return programs_; }
+  [[nodiscard]] std::span<handle const> programs() const;
   [[nodiscard]] handle const& operator[](std::size_t n) const { return programs_[n]; }
 
   /// Notes that all ranks have completed one more program.
-  void completed(ticks at) { completions_.push_back(at); }
+  void completed(ticks at);
   [[nodiscard]] std::int32_t complete() const;
   /// Returns when the n-th program (from 1) was completed.
   /// Throws out_of_range where it was not.
@@ -249,7 +249,7 @@ struct rank_result {
 enum class event_order : std::uint8_t { none, list, start };
 
 /// Returns the outcome of a session, whose clock is the steady one. `ranks` stand in rank order.
-[[nodiscard]] outcome collect(std::span<rank_result const> ranks,
+[[nodiscard]] outcome collect(std::vector<rank_result> const& ranks,
                               std::span<submissions::handle const> programs, event_order order);
 
 }  // namespace shunt::detail

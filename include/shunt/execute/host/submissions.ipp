@@ -44,11 +44,17 @@ SHUNT_INLINE ticks submissions::completed_at(std::int32_t n) const {
   return completions_.at(static_cast<std::size_t>(n - 1));
 }
 
+SHUNT_INLINE std::span<submissions::handle const> submissions::programs() const {
+  return programs_;
+}
+
+SHUNT_INLINE void submissions::completed(ticks at) { completions_.push_back(at); }
+
 SHUNT_INLINE void submissions::rethrow_failure() const {
   if (failure_) std::rethrow_exception(failure_);
 }
 
-SHUNT_INLINE outcome collect(std::span<rank_result const> ranks,
+SHUNT_INLINE outcome collect(std::vector<rank_result> const& ranks,
                              std::span<submissions::handle const> programs, event_order order) {
   outcome all;
   all.timeline.seconds_per_tick = stopwatch::seconds_per_tick;

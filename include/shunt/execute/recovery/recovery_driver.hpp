@@ -97,7 +97,7 @@ class recovery_driver {
       auto p = config_.transition(std::span<rank_id const>(report_.dead));
       if (!p) return;
       if (ended_whole(run_alone(std::move(*p), transfer_iteration))) {
-        config_.arrived();
+        if (config_.arrived) config_.arrived();
       } else {
         replan();
         redoing_ = current_ != nullptr;

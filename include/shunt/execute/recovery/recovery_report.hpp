@@ -5,7 +5,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/id.hpp"
@@ -21,7 +20,7 @@ namespace shunt {
 struct join {
   rank_id rank{};
   std::int64_t iteration = 0;
-  constexpr bool operator==(join const&) const = default;
+  bool operator==(join const&) const = default;
 };
 
 /// The rest of an interrupted iteration. It runs once in place of the whole iteration.
@@ -56,7 +55,7 @@ struct recovery {
   /// `plan` and this function are called again, so it must leave what it reads as it is.
   std::function<std::optional<program>(std::span<rank_id const>)> transition{};
   /// Called when all ranks have completed a program of `transition`, while no session is open.
-  std::function<void()> arrived = [] {};
+  std::function<void()> arrived{};
   /// Returns the iteration before which a session that begins with this one ends at the latest, so
   /// at least the next. Then `plan` is called again. Without this function sessions end where they
   /// must.
@@ -125,17 +124,14 @@ struct recovery_report {
 };
 
 /// Adds what a later part of the same run did.
-inline void append(recovery_report& all, recovery_report later) {
-  all.end = later.end;
-  all.dead = std::move(later.dead);
-  all.stopped = std::move(later.stopped);
-  for (auto& l : later.losses) all.losses.push_back(std::move(l));
-  for (auto& j : later.joined) all.joined.push_back(j);
-  for (auto& s : later.sessions) all.sessions.push_back(std::move(s));
-}
+void append(recovery_report& all, recovery_report later);
 
 /// The iteration of programs that bring ranks their state, joining ones and those of a transition,
 /// for tasks and failures.
 inline constexpr std::int64_t transfer_iteration = -1;
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/execute/recovery/recovery_report.ipp"
+#endif

@@ -17,7 +17,7 @@ struct graph_counts {
     return {made - before.made, updated - before.updated, remade - before.remade,
             launched - before.launched};
   }
-  constexpr bool operator==(graph_counts const&) const = default;
+  bool operator==(graph_counts const&) const = default;
 };
 
 namespace detail {

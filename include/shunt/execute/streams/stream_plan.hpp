@@ -35,7 +35,7 @@ struct stream_command {
   code todo = code::begin;
   std::int32_t stream = 0;
   std::int32_t what = 0;
-  constexpr bool operator==(stream_command const&) const = default;
+  bool operator==(stream_command const&) const = default;
 };
 
 /// A program planned for streams. Instructions are numbered as in `dependencies`.
@@ -43,14 +43,14 @@ struct stream_plan {
   static constexpr std::int32_t none = -1;
   struct times {
     std::int32_t start = 0, end = 0;  ///< the stamps between which an instruction runs
-    constexpr bool operator==(times const&) const = default;
+    bool operator==(times const&) const = default;
   };
 
   struct lane {
     rank_id rank{};
     std::uint8_t number = 0;
-    constexpr bool operator==(lane const&) const = default;
-    constexpr auto operator<=>(lane const&) const = default;
+    bool operator==(lane const&) const = default;
+    auto operator<=>(lane const&) const = default;
   };
 
   std::vector<stream_command> commands{};
@@ -68,7 +68,7 @@ struct stream_plan {
   std::vector<std::int32_t> overflow_at{};
   /// By rank, and one more: index of the first word that its streams write.
   std::vector<std::int32_t> first_word{};
-  constexpr bool operator==(stream_plan const&) const = default;
+  bool operator==(stream_plan const&) const = default;
 };
 
 namespace detail {}  // namespace detail

@@ -40,7 +40,7 @@ class stream_program {
   [[nodiscard]] program const& what() const { return *program_; }
   [[nodiscard]] std::shared_ptr<program const> const& handle() const { return program_; }
   [[nodiscard]] dependencies const& links() const { return d_; }
-  [[nodiscard]] std::span<program_point const> order() const { return order_; }
+  [[nodiscard]] std::vector<program_point> const& order() const { return order_; }
   [[nodiscard]] stream_plan const& plan() const { return plan_; }
   /// Returns the int64 words that the program's streams write about conditions and exchanges, in
   /// device memory.

@@ -48,7 +48,7 @@ struct pipeline_cells {
 struct reduction_place {
   std::int32_t index = 0;
   stage_id stage{};
-  constexpr bool operator==(reduction_place const&) const = default;
+  bool operator==(reduction_place const&) const = default;
 };
 
 /// Results of `starts_of`.

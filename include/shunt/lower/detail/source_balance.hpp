@@ -35,13 +35,13 @@ class source_balance {
   struct hosted {
     expert_id expert{};
     std::size_t place = 0;  // among the expert's hosts
-    constexpr bool operator==(hosted const&) const = default;
+    bool operator==(hosted const&) const = default;
   };
   struct step {
     expert_id expert{};
     std::size_t giver = 0, taker = 0;  // among the expert's hosts
     bool known = false;
-    constexpr bool operator==(step const&) const = default;
+    bool operator==(step const&) const = default;
   };
 
   host_table const& hosts_;

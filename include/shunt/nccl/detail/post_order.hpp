@@ -20,7 +20,7 @@ namespace shunt::detail {
 /// A send, and the instruction of its list before which it leaves; the list's size: at the end.
 struct post {
   std::int32_t send = 0, before = 0;
-  constexpr bool operator==(post const&) const = default;
+  bool operator==(post const&) const = default;
 };
 
 /// Returns the sends of rank r in the order in which they leave. Receives of a batch that follow

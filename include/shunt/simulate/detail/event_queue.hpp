@@ -1,5 +1,4 @@
 #pragma once
-#include <algorithm>
 #include <compare>
 #include <cstdint>
 #include <vector>
@@ -15,7 +14,7 @@ struct ready_rank {
   ticks time = 0;
   rank_id rank{};
   std::int32_t instruction = begin_of_list;
-  constexpr auto operator<=>(ready_rank const&) const = default;
+  auto operator<=>(ready_rank const&) const = default;
 };
 
 /// Ranks that can go on. By default they leave in no particular order, in O(1) each. After
@@ -25,11 +24,7 @@ class event_queue {
   explicit event_queue(bool by_time) : by_time_(by_time) {}
 
   [[nodiscard]] bool by_time() const { return by_time_; }
-  void order_by_time() {
-    if (by_time_) return;
-    by_time_ = true;
-    std::make_heap(ready_.begin(), ready_.end(), later);
-  }
+  void order_by_time();
 
   [[nodiscard]] bool empty() const { return ready_.empty(); }
   /// Returns the next one.
@@ -38,25 +33,18 @@ class event_queue {
   /// Returns all of them, in no particular order.
   [[nodiscard]] std::vector<ready_rank> const& all() const { return ready_; }
 
-  void push(ready_rank const& e) {
-    ready_.push_back(e);
-    if (by_time_) std::push_heap(ready_.begin(), ready_.end(), later);
-  }
+  void push(ready_rank const& e);
   /// Removes the next one.
   /// Requires that the queue is not empty.
-  ready_rank pop() {
-    if (by_time_) std::pop_heap(ready_.begin(), ready_.end(), later);
-    ready_rank const e = ready_.back();
-    ready_.pop_back();
-    return e;
-  }
+  ready_rank pop();
 
  private:
-  // Makes a heap with the earliest on top.
-  static constexpr auto later = [](ready_rank const& a, ready_rank const& b) { return b < a; };
-
-  std::vector<ready_rank> ready_{};
+  std::vector<ready_rank> ready_;
   bool by_time_;
 };
 
 }  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/simulate/detail/event_queue.ipp"
+#endif

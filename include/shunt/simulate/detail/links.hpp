@@ -1,5 +1,4 @@
 #pragma once
-#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -16,15 +15,14 @@ class links {
   /// free.
   /// Returns when the occupancy begins.
   /// Complexity: O(log l) for l links in use.
-  ticks occupy(rank_id from, rank_id to, ticks earliest, ticks occupancy) {
-    auto& free_at = free_at_[{from, to}];
-    ticks const begin = std::max(earliest, free_at);
-    free_at = begin + occupancy;
-    return begin;
-  }
+  ticks occupy(rank_id from, rank_id to, ticks earliest, ticks occupancy);
 
  private:
-  std::map<std::pair<rank_id, rank_id>, ticks> free_at_{};
+  std::map<std::pair<rank_id, rank_id>, ticks> free_at_;
 };
 
 }  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/simulate/detail/links.ipp"
+#endif

@@ -1,10 +1,8 @@
 #pragma once
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/units.hpp"
@@ -18,10 +16,7 @@ namespace shunt::detail {
 
 /// A program, prepared once for all its submissions. Refuses those whose ranks would wait forever.
 struct prepared_program {
-  explicit prepared_program(std::shared_ptr<program const> p)
-      : what(std::move(p)), d(find_dependencies(*what)), order(*what) {
-    require_runnable(*what, d, serial_order(*what, d));
-  }
+  explicit prepared_program(std::shared_ptr<program const> p);
   std::shared_ptr<program const> what;
   dependencies d;
   lanes order;
@@ -65,8 +60,9 @@ struct virtual_rank {
 
 /// Appends the events of a rank. Instructions that still waited at `stop_at` have not happened.
 /// Returns how far the rank came.
-[[nodiscard]] progress report(rank_id r, virtual_rank const& s, std::span<virtual_run const> runs,
-                              ticks stop_at, std::vector<event>& events);
+[[nodiscard]] progress report(rank_id r, virtual_rank const& s,
+                              std::vector<virtual_run> const& runs, ticks stop_at,
+                              std::vector<event>& events);
 
 }  // namespace shunt::detail
 

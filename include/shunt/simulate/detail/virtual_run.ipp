@@ -19,6 +19,11 @@
 
 namespace shunt::detail {
 
+SHUNT_INLINE prepared_program::prepared_program(std::shared_ptr<program const> p)
+    : what(std::move(p)), d(find_dependencies(*what)), order(*what) {
+  require_runnable(*what, d, serial_order(*what, d));
+}
+
 SHUNT_INLINE void virtual_run::begin(bool with_messages) {
   begun = true;
   auto const n = made_of->d.partner.size();
@@ -41,7 +46,7 @@ SHUNT_INLINE std::vector<rank_id> virtual_run::missing_members(
   return absent;
 }
 
-SHUNT_INLINE progress report(rank_id r, virtual_rank const& s, std::span<virtual_run const> runs,
+SHUNT_INLINE progress report(rank_id r, virtual_rank const& s, std::vector<virtual_run> const& runs,
                              ticks stop_at, std::vector<event>& events) {
   ticks const limit = s.silent ? std::min(s.silent_at, stop_at) : stop_at;
   progress done{s.programs, 0};

@@ -38,7 +38,7 @@ struct elastic {
     double max_over_mean = 1;  ///< under the even split
     std::vector<expert_id> slots{};
 
-    constexpr bool operator==(point const&) const = default;
+    bool operator==(point const&) const = default;
   };
 
   /// Experts of a layer that ranks newly receive at most; those that have to be placed may be more.

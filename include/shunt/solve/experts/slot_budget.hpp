@@ -26,7 +26,7 @@ namespace detail {
 /// Complexity: O(spare x entries).
 inline constexpr std::int64_t unknown = std::numeric_limits<std::int64_t>::max();
 [[nodiscard]] SHUNT_CONSTEXPR std::vector<std::int64_t> least_sum(
-    std::span<std::vector<std::int64_t> const> tokens, std::int64_t spare);
+    std::vector<std::vector<std::int64_t>> const& tokens, std::int64_t spare);
 
 /// Returns E + more[l] slots of each layer dealt to ranks, layer by layer in proportion to the rest
 /// of their memory.

@@ -13,7 +13,7 @@
 namespace shunt::detail {
 
 SHUNT_CONSTEXPR std::vector<std::int64_t> least_sum(
-    std::span<std::vector<std::int64_t> const> tokens, std::int64_t spare) {
+    std::vector<std::vector<std::int64_t>> const& tokens, std::int64_t spare) {
   std::size_t useful = 0;
   for (auto const& t : tokens) useful += t.size() - 1;
   auto const width = std::min(useful, static_cast<std::size_t>(spare)) + 1;

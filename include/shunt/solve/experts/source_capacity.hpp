@@ -40,7 +40,7 @@ struct source_capacity {
   [[nodiscard]] SHUNT_CONSTEXPR solution<token_split> operator()(
       routed_tokens const& problem) const;
 
-  constexpr bool operator==(source_capacity const&) const = default;
+  bool operator==(source_capacity const&) const = default;
 };
 static_assert(solver_for<source_capacity, routed_tokens>);
 

@@ -1,12 +1,8 @@
 #pragma once
-#include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string_view>
-#include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/id.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
@@ -45,56 +41,7 @@ struct spilled_groups {
   /// Returns the visits of one change if ranks have about as many slots each.
   static SHUNT_CONSTEXPR std::int64_t visits_of_a_change(expert_layers const& problem);
 
-  /// One layer. Loads are scaled so that all its tokens are below 2^31 and the sum of squared rank
-  /// loads fits 64 bits.
-  class layer_state {
-   public:
-    SHUNT_CONSTEXPR explicit layer_state(expert_layers const& problem);
-
-    SHUNT_CONSTEXPR void place(expert_layers const& problem, expert_placement const& plan,
-                               layer_id l);
-
-    [[nodiscard]] constexpr std::span<expert_id const> slots() const { return slots_; }
-
-    /// Makes the best change after which at most `most` replicas are spilled, or no more than
-    /// before.
-    /// Returns false if there is none.
-    SHUNT_CONSTEXPR bool relieve(std::int32_t most);
-
-   private:
-    struct candidate {
-      std::int64_t squares = 0;
-      std::size_t slot = 0, other = 0;  ///< and the other slot, or the new expert
-      bool swaps = false;
-    };
-
-    SHUNT_CONSTEXPR std::int32_t away(std::size_t e, std::size_t rank) const;
-    SHUNT_CONSTEXPR std::size_t first_of(std::size_t rank) const;
-    static SHUNT_CONSTEXPR std::int64_t squares(std::span<std::int64_t const> loads);
-    SHUNT_CONSTEXPR bool allowed(std::int32_t more, std::int32_t most) const;
-
-    SHUNT_CONSTEXPR void consider_gift(std::size_t s, std::size_t b, std::size_t fullest,
-                                       std::int32_t most);
-
-    SHUNT_CONSTEXPR void consider_swap(std::size_t s, std::size_t t, std::size_t fullest,
-                                       std::int32_t most);
-
-    SHUNT_CONSTEXPR std::size_t set(std::size_t s, std::size_t e);
-
-    SHUNT_CONSTEXPR void add_up();
-
-    std::size_t experts_, ranks_;
-    std::vector<std::int64_t> weight_, load_, after_, copies_;
-    std::vector<std::int32_t> has_;  ///< experts x ranks: replicas
-    std::vector<std::size_t> rank_of_{};
-    std::vector<node_id> node_of_{}, home_{};  ///< of a rank, of an expert
-    std::vector<std::int32_t> sizes_{};        ///< of groups
-    std::vector<expert_id> slots_{};
-    std::int32_t spilled_ = 0;
-    std::size_t changes_ = 0;
-    std::int64_t visits_ = 0;
-    candidate best_{};
-  };
+  class layer_state;
 };
 static_assert(solver_for<spilled_groups, expert_layers>);
 

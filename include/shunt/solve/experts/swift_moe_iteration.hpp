@@ -51,7 +51,7 @@ class swift_moe_iteration {
   }
 
   /// Returns one split per layer: the latest counts over the slots of the placement before them.
-  [[nodiscard]] constexpr std::span<token_split const> splits() const { return splits_; }
+  [[nodiscard]] SHUNT_CONSTEXPR std::span<token_split const> splits() const;
   /// Returns the placement that the next counts are split over.
   [[nodiscard]] constexpr expert_placement const& placement() const { return placement_; }
 

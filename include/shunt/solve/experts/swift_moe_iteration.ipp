@@ -53,6 +53,8 @@ SHUNT_CONSTEXPR void swift_moe_iteration::operator()(std::span<std::int64_t cons
   }
 }
 
+SHUNT_CONSTEXPR std::span<token_split const> swift_moe_iteration::splits() const { return splits_; }
+
 SHUNT_CONSTEXPR expert_layers swift_moe_iteration::layers_now() const {
   expert_layers all{
       .layers = placement_.layers, .experts = placement_.experts, .previous = placement_.expert_of};

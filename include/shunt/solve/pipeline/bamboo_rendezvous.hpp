@@ -12,7 +12,7 @@ struct bamboo_nodes {
   std::int64_t overloaded = 0;  ///< nodes with two stages
   std::int64_t waiting = 0;
 
-  constexpr bool operator==(bamboo_nodes const&) const = default;
+  bool operator==(bamboo_nodes const&) const = default;
 };
 
 /// Why all nodes form pipelines anew.

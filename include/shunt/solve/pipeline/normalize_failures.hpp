@@ -41,7 +41,7 @@ struct role_change {
   std::optional<rank_id> from{};  ///< the rank that it leaves, dead from then on; nothing: it joins
   rank_id copied_from{};          ///< a live peer of `to`, which stays there
 
-  constexpr bool operator==(role_change const&) const = default;
+  bool operator==(role_change const&) const = default;
 };
 
 /// The changes, and the workers that are dead afterwards.
@@ -52,7 +52,7 @@ struct normalized_failures {
 
   /// Returns the number of workers that leave a live rank.
   [[nodiscard]] SHUNT_CONSTEXPR std::int32_t moves() const;
-  constexpr bool operator==(normalized_failures const&) const = default;
+  bool operator==(normalized_failures const&) const = default;
 };
 
 /// The least time of a stage group with k failures in it and none elsewhere, steps included: the

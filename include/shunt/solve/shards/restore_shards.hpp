@@ -42,7 +42,7 @@ struct restore_shards {
   struct step {
     rank_id from{-1};
     shard* what = nullptr;
-    constexpr bool operator==(step const&) const = default;
+    bool operator==(step const&) const = default;
   };
 
   /// Shifts ownership until the rank that owns most cannot hand over a shard.

@@ -201,7 +201,7 @@ class split_rule {
                                   token_split& plan);
 
   /// Returns the tokens of every expert in the latest counts.
-  [[nodiscard]] constexpr std::span<std::int32_t const> totals() const { return totals_; }
+  [[nodiscard]] SHUNT_CONSTEXPR std::span<std::int32_t const> totals() const;
 
  private:
   std::int32_t experts_, sources_;

@@ -19,6 +19,8 @@ SHUNT_CONSTEXPR split_rule::split_rule(std::span<std::int32_t const> first_slot,
               static_cast<std::int32_t>(r));
 }
 
+SHUNT_CONSTEXPR std::span<std::int32_t const> split_rule::totals() const { return totals_; }
+
 SHUNT_CONSTEXPR void split_rule::operator()(std::span<std::int64_t const> counts,
                                             std::span<expert_id const> expert_of,
                                             std::int64_t capacity, token_split& plan) {

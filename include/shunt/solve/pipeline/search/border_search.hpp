@@ -34,7 +34,7 @@ struct cut_value {
   byte_count excess = 0;  ///< bytes beyond the memory, of all ranks with one micro-batch
   ticks makespan = 0;     ///< no order takes less
 
-  constexpr auto operator<=>(cut_value const&) const = default;
+  auto operator<=>(cut_value const&) const = default;
 };
 
 /// The cuts of one layout. Keeps a reference to the job.

@@ -44,7 +44,7 @@ struct stage_policy {
   std::int32_t lag = 0;  ///< among the stages of a rank: added to the number of a micro-batch
   ticks start = 0;       ///< no operation on its ranks starts before
 
-  constexpr bool operator==(stage_policy const&) const = default;
+  bool operator==(stage_policy const&) const = default;
 };
 using stage_policies = indexed<stage_id, stage_policy>;
 

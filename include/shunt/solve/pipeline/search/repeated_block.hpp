@@ -24,7 +24,7 @@ struct block_shape {
   std::int32_t forward[2] = {0, 0};
   std::int32_t input[2] = {0, 0};
   std::int32_t turn = 0;  ///< from the last forward to its backward_input
-  constexpr bool operator==(block_shape const&) const = default;
+  bool operator==(block_shape const&) const = default;
 };
 
 /// The slots of a block, by worker in the numbering of `chain_scheduler`. `period` is T.

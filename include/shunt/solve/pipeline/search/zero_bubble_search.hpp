@@ -56,7 +56,7 @@ struct recipe {
 
   std::uint8_t costs = true_costs, prefers = inputs, puts_weights = last, runs_ahead = unlimited,
                patience = 0, stash = as_weighed;
-  constexpr bool operator==(recipe const&) const = default;
+  bool operator==(recipe const&) const = default;
 };
 /// Number of choices of each ingredient, in the order of `ingredient`.
 inline constexpr std::array<std::uint8_t, 6> recipe_choices{3, 9, 5, 11, 5, 2};
