@@ -26,6 +26,8 @@ TEST(layer_bounds, known_values) {
   // Five layers of 3 on two ranks: one has three of them.
   EXPECT_GE(
       makespan_bound(layers_of({{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}}, 2, 9)), 81);
+  // Rank 1 gets a forward of 1 each 9 ticks: until tick 9 + 9 k it has done k of them.
+  EXPECT_GE(makespan_bound(layers_of({{9, 1, 1}, {1, 1, 1}, {9, 1, 1}}, 2, 3)), 40);
   auto job = layers_of({{1, 1, 1}, {1, 1, 1}}, 2, 8);
   job.layers[0].activation_bytes = 5, job.layers[0].state_bytes = 20, job.memory = 25;
   EXPECT_EQ(makespan_bound(job), 40);  // one stash at a time: 8 x (there and back)

@@ -57,6 +57,22 @@ SHUNT_INLINE ticks makespan_bound(layer_job const& job) {
   }
   bound = std::max({bound, one.rounded_up(), two.rounded_up(), way + three.rounded_up()});
 
+  // what can be done until some times
+  for (ticks step = 1; step <= 128; ++step) {
+    ticks const until = forwards / 128 * step + forwards % 128 * step / 128;
+    ticks before = 0, slowest = 0, done = 0;
+    for (auto const& l : all) {
+      if (before >= until) break;
+      slowest = std::max(slowest, l.forward);
+      if (slowest > 0)
+        done += std::min(until - before,
+                         std::min(count, ceil_divide(until - before, slowest)) * l.forward);
+      before += l.forward;
+    }
+    bound = std::max(
+        bound, until + ceil_divide<ticks>(count * (forwards + inputs + weights) - done, job.ranks));
+  }
+
   // 1, 2 and 3 of each layer, and one micro-batch
   ticks before = 0, after = 0;
   for (auto const& l : all) {

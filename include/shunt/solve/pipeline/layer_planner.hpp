@@ -25,9 +25,10 @@ struct layer_planner {
   static constexpr std::string_view name = "layer_planner";
 
   /// limit on the operations placed, over all cuts; about 0.1 us each
-  std::int64_t effort = 700'000;
+  std::int64_t effort = 500'000;
   std::int32_t most_chunks = 8;  ///< stages of a rank; more of them make more messages
-  bool waves = true;             ///< false: linear and looped layouts alone, as Megatron has them
+  bool waves = true;             ///< false: no wave layouts, which Megatron lacks
+  bool dealt = true;             ///< false: no custom layouts, in which stages are on any ranks
 
   /// Returns the best plan found and the joint lower bound, or the reason why there is none.
   /// Throws invalid_problem where the job is broken.
