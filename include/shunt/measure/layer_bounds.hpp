@@ -1,7 +1,7 @@
 #pragma once
 /// A lower bound on the makespan of every plan of a layer job: over all cuts into stages, numbers
 /// of chunks, layouts and orders at once.
-/// Complexity: O(L log L), and O(L) for each of 128 times.
+/// Complexity: O(L log L), and O(L) for each of 128 times and 64 units.
 #include "shunt/core/units.hpp"
 #include "shunt/problem/layer_job.hpp"
 
@@ -46,6 +46,9 @@ namespace shunt {
 /// transfers c next to it, which it may not need.
 ///
 /// Packing: of the q N + 1 longest layers some rank has q + 1, at least the q + 1 shortest of them.
+/// And for any unit u a rank with work C holds at most C / u whole units, and so do its layers each
+/// for itself: some rank has C >= u ceil(sum over the layers of floor(work / u) / N). u is the work
+/// of a layer, at most 64 of them.
 ///
 /// Memory: a rank stashes at most K = (memory - state of h) / activation of h micro-batches at
 /// layer h. Each is stashed from the forward's start to the backward_weight's end, at least life =

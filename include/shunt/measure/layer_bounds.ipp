@@ -96,6 +96,17 @@ SHUNT_INLINE ticks makespan_bound(layer_job const& job) {
     bound = std::max(bound, count * (sums[there] - sums[there - q - 1]));
   }
 
+  // whole units of a layer's work: at most 64 units are tried
+  std::vector<ticks> units = works;
+  units.erase(std::unique(units.begin(), units.end()), units.end());
+  for (std::size_t at = 0; at < units.size(); at += 1 + units.size() / 64) {
+    ticks const unit = units[at];
+    if (unit == 0) break;
+    ticks held = 0;
+    for (ticks const w : works) held += w / unit;
+    bound = std::max(bound, count * unit * ceil_divide<ticks>(held, job.ranks));
+  }
+
   if (job.memory == 0) return bound;
   ticks ahead = 0, turn = forwards + inputs;  // of h .. L-1
   for (auto const& l : all) {

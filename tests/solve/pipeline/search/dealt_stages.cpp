@@ -48,7 +48,8 @@ TEST(dealt_stages, all_layers_are_dealt_and_balanced_against_what_ranks_idle) {
     auto const last = [](auto const& ends) { return *std::max_element(ends.begin(), ends.end()); };
     EXPECT_LE(last(after), last(before));
     earlier += last(after) < last(before);
-    EXPECT_EQ(*std::min_element(dealt.starts().begin(), dealt.starts().end()), 0);
+    auto const starts = dealt.starts();
+    EXPECT_EQ(*std::min_element(starts.begin(), starts.end()), 0);
   }
   EXPECT_GE(earlier, 10);
 }
