@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <functional>
+#include <cstdint>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -94,8 +94,8 @@ SHUNT_INLINE solution<pipeline_schedule> planned(pipeline_job const& job, bool s
                                                  std::int64_t effort,
                                                  std::vector<recipe> const& known) {
   validate(job);
-  if (std::adjacent_find(job.lengths.begin(), job.lengths.end(), std::not_equal_to<>()) ==
-      job.lengths.end())
+  if (std::all_of(job.lengths.begin(), job.lengths.end(),
+                  [&](std::int64_t l) { return l == job.lengths[0]; }))
     return planned_by_number(job, stagger, effort, known);
   auto best = planned_by_number(job, stagger, effort / 3, known);
   for (bool const long_first : {true, false}) {
@@ -110,7 +110,8 @@ SHUNT_INLINE solution<pipeline_schedule> planned(pipeline_job const& job, bool s
                   auto const x = job.length_of(p, a), y = job.length_of(p, b);
                   return x == y ? a < b : (x > y) == long_first;
                 });
-      for (auto n = before; n < number.size(); ++n) sorted.lengths[n] = job.length_of(p, number[n]);
+      for (auto n = before; n < number.size(); ++n)
+        sorted.lengths[n] = job.lengths[before + static_cast<std::size_t>(number[n])];
     }
     auto other = planned_by_number(sorted, stagger, effort / 3, known);
     if (other.objective >= best.objective) continue;
