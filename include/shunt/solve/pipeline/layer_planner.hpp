@@ -1,11 +1,11 @@
 #pragma once
 /// Cuts a chain of layers into stages, lays these on the ranks and orders them, all together.
 ///
-/// Orders the cuts with the least bounds by the search of `zero_bubble`, then moves borders of the
-/// best. Never worse than even numbers of layers under interleaved 1F1B. Stops at the joint lower
-/// bound, or when `effort` operations have been placed. The same plan on every platform. Minimises
-/// the makespan. Infeasible where a layer, or the whole model, does not fit the memory;
-/// limit_reached where no cut was found that fits. See docs/pipeline-solvers.md.
+/// Orders the cuts with the least bounds by the search of `zero_bubble`, deals stages to any ranks,
+/// cuts anew for what ranks idled, and moves borders of the best. Never worse than even numbers of
+/// layers under interleaved 1F1B. Stops at the joint lower bound, or after `effort` operations. The
+/// same plan on every platform. Minimises the makespan. Infeasible where a layer, or the whole
+/// model, does not fit the memory; limit_reached where no cut was found that fits.
 /// Throws invalid_problem where the job is broken.
 /// Complexity: O(effort log N), at least one order.
 /// Reference: the joint choice of AdaPtis, arXiv 2509.23722; the orders of arXiv 2401.10241.
