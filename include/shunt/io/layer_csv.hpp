@@ -23,10 +23,10 @@ struct time_unit {
 /// Reads a header with the columns `name,forward,backward_input,backward_weight,state_bytes,
 /// activation_bytes`, in any order, and a row a layer. Accepts lines like line_reader, fields like
 /// csv_fields and numbers like parse_whole_number; times that are seconds may have fractions and
-/// are rounded like ticks_from_seconds (problem/measured_costs.hpp). Throws invalid_problem, which
-/// names `name`, row, column (from 1, with its title) and value: for an empty file, a header that
-/// lacks a column, has one twice or another one, no layer, a row with another number of fields, an
-/// empty row, a number below 0, and like begin_text and line_reader.
+/// are rounded like ticks_from_seconds (problem/measured_costs.hpp).
+/// Throws invalid_problem, which names `name`, row, column (from 1, with its title) and value: for
+/// an empty file, a header that lacks a column, has one twice or another one, no layer, a row with
+/// another number of fields, an empty row, a number below 0, and like begin_text and line_reader.
 [[nodiscard]] std::vector<model_layer> read_layer_csv(std::istream& in, std::string const& name,
                                                       time_unit unit = {});
 
