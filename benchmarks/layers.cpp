@@ -38,10 +38,10 @@ void planned(benchmark::State& state, layer_job const& job) {
       static_cast<double>(even_interleaved(job)) / answer.objective;
 }
 
-// 128 layers with costs from 1 to 20 on 16 ranks, 64 micro-batches. Argument: how many times as
-// long the last layer is.
+// 128 layers with costs from 1 to 20 on 16 ranks, 64 micro-batches. Arguments: how many times as
+// long as the mean layer the last one is, and the seed.
 void heavy_last(benchmark::State& state) {
-  splitmix64 random{1};
+  splitmix64 random{static_cast<std::uint64_t>(state.range(1))};
   layer_job job{.ranks = 16, .microbatches = 64};
   auto const cost = [&] { return static_cast<ticks>(1 + random.below(20)); };
   for (int l = 0; l < 128; ++l)
@@ -50,7 +50,9 @@ void heavy_last(benchmark::State& state) {
   last.forward = last.backward_input = last.backward_weight = 10 * state.range(0);
   planned(state, job);
 }
-BENCHMARK(heavy_last)->Arg(1)->Arg(4)->Arg(8)->Arg(16)->Unit(benchmark::kMillisecond);
+BENCHMARK(heavy_last)
+    ->Unit(benchmark::kMillisecond)
+    ->ArgsProduct({{1, 4, 8, 16}, {1, 2, 3, 4, 5, 6, 7, 8, 9}});
 
 // Arguments: 0 heavy loss, 1 embedding and loss, 2 the same and every second layer of twice the
 // costs; layers, ranks, micro-batches.

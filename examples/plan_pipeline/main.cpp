@@ -219,6 +219,9 @@ void write_json(result const& r) {
     for (auto const& [first, end] : r.layers->stages) out["stages"].push_back({first, end});
     out["layout"] = found ? json(to_string(r.job.layout.form())) : json();
     out["chunks"] = found ? json(r.job.layout.chunks()) : json();
+    out["ranks"] = json::array();  // of the stages of pipeline 0
+    for (shunt::stage_id s : shunt::ids<shunt::stage_id>(found ? r.job.stages : 0))
+      out["ranks"].push_back(r.job.rank_of({0, s}).value());
   }
   out["workers"] = json::array();
   if (found) {
@@ -315,7 +318,7 @@ int main(int argc, char** argv) {
                       "what when, and what changes when workers are dead.\n"};
   shunt::pipeline_job job{.pipelines = 1, .stages = 4, .microbatches = 8};
   std::string dead, memory = "none", solver = "slipstream", policy, format = "json", layout, csv_in,
-                    csv_out, csv_comms, layers_in, torch = "2.15";
+                    csv_out, csv_comms, layers_in, unit = "ticks", torch = "2.15";
   plan_pipeline::unlike_options unlike;
   std::int32_t chunks = 0, ranks = 0;
   std::int64_t failed_at = 0;
@@ -453,6 +456,12 @@ int main(int argc, char** argv) {
   auto* const ranks_option =
       add_integer(app, "--ranks", ranks, "N, ranks of each pipeline, with --layers", 1);
   ranks_option->default_str("");
+  auto* const unit_option =
+      app.add_option("--unit", unit,
+                     "of the times in --layers; measured ones may have fractions and are rounded "
+                     "to nanoseconds, which are then the ticks of --comm and of the answer")
+          ->one_of({"ticks", "s", "ms", "us", "ns"})
+          ->capture_default_str();
   app.add_option("--csv-out", csv_out,
                  "writes the plan of pipeline 0 for torch's _load_csv, compute_only")
       ->type_name("FILE");
@@ -491,9 +500,9 @@ int main(int argc, char** argv) {
       "With --policy also: policy, members (ranks of the start, one for each of workers), waiting "
       "(live ranks without a part),\n"
       "copies (stage, from, to: its state goes between ranks of the start).\n"
-      "With --layers also: stages ([first, end) of the layers of each), layout and chunks; "
-      "lower_bound is that of every cut,\n"
-      "layout and order, and times count no step.\n"
+      "With --layers also: stages ([first, end) of the layers of each), their ranks in pipeline 0, "
+      "layout and chunks; lower_bound\n"
+      "is that of every cut, layout and order, and times count no step.\n"
       "With bamboo also: kind R, a redundant forward, of the stage behind the worker's; bamboo "
       "(makespan_without:\n"
       "that of 1f1b, takeover: null or lost, shadow, failed_at, reused (its forwards that the "
@@ -521,6 +530,8 @@ int main(int argc, char** argv) {
     refuse_if(layers_in.empty() && ranks_option->count() > 0, "--ranks",
               "is the number of ranks for --layers");
     refuse_if(!layers_in.empty() && ranks_option->count() == 0, "--layers", "needs --ranks");
+    refuse_if(layers_in.empty() && unit_option->count() > 0, "--unit",
+              "is the unit of the times in --layers");
     bool const as_layers = format == "megatron" || format == "torchtitan";
     refuse_if(layers_in.empty() && as_layers, "--format", format + " is for --layers");
     planned answer;
@@ -539,12 +550,14 @@ int main(int argc, char** argv) {
       return found;
     };
     if (!layers_in.empty()) {
-      auto const problem = layer_problem(layers_in, ranks, job, memory);
+      auto const problem =
+          layer_problem(layers_in, ranks, job, memory, shunt::time_unit_named(unit));
       naming_options(options_of_layers, [&] { shunt::validate(problem); });
       require_cells(std::int64_t{problem.microbatches} * problem.pipelines, problem.ranks,
                     most_cells / 8, "ranks");
       auto made = timed([&] {
-        return shunt::solve(problem, shunt::layer_planner{.waves = format != "megatron"});
+        return shunt::solve(
+            problem, shunt::layer_planner{.waves = format != "megatron", .dealt = !as_layers});
       });
       answer = {.plan = std::move(made.plan.schedule),
                 .status = made.status,

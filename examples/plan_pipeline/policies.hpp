@@ -132,13 +132,13 @@ struct layer_plan {
 
 /// Returns the problem of a file and the options. Throws invalid_problem, which names them.
 inline shunt::layer_job layer_problem(std::string const& file, std::int32_t ranks,
-                                      shunt::pipeline_job const& options,
-                                      std::string const& memory) {
+                                      shunt::pipeline_job const& options, std::string const& memory,
+                                      shunt::time_unit unit) {
   refuse_if(options.microbatches.size() > 1, "--microbatches", "is one value with --layers");
   refuse_if(options.transfer.within_node != options.transfer.between_nodes ||
                 options.transfer.ranks_per_node != 0,
             "--ranks-per-node", "can't be together with --layers");
-  shunt::layer_job job{.layers = shunt::read_layer_csv_file(file),
+  shunt::layer_job job{.layers = shunt::read_layer_csv_file(file, unit),
                        .ranks = ranks,
                        .microbatches = options.microbatches[0],
                        .pipelines = options.pipelines,

@@ -43,6 +43,22 @@ if(NOT status EQUAL 0 OR NOT out MATCHES "^\\[\\[\"embedding\"[],].*,\\[\"loss\"
   fail("--format torchtitan")
 endif()
 
+# Embedding, attention, MoE and loss apart, measured in microseconds.
+set(measured --layers ${CMAKE_CURRENT_LIST_DIR}/../data/moe_layers_us.csv --unit us --ranks 4
+  --microbatches 16)
+run(${measured} --memory 80G)
+json_is(layer_planner solver)
+json_is(0 stages 0 0)
+json_is(0 ranks 0)
+string(JSON bound GET "${out}" lower_bound)
+if(NOT status EQUAL 0 OR NOT err STREQUAL "" OR bound LESS 100000000)  # 16 x 6.6 ms a rank
+  fail("measured layers")
+endif()
+run(${measured} --format torchtitan)
+if(NOT status EQUAL 0 OR NOT out MATCHES "\"layers.3.moe\".*\"output\"\\]\\]\n$")
+  fail("measured layers for torchtitan")
+endif()
+
 run(${job} --memory 10)
 json_is(infeasible status)
 if(NOT status EQUAL 1 OR NOT err MATCHES
@@ -62,6 +78,14 @@ refused("bad.csv row 1: has no column backward_input" --layers ${SCRATCH}/bad.cs
 file(WRITE ${SCRATCH}/bad.csv "${header}a,1,1,1,1,1\nb,1,-4,1,1,1\n")
 refused("bad.csv row 3, column 3 .backward_input.: must be at least 0, is -4"
   --layers ${SCRATCH}/bad.csv --ranks 1)
+file(WRITE ${SCRATCH}/bad.csv "${header}a,1,1,1,1,1\nb,1,,1,1,1\n")
+refused("bad.csv row 3, column 3 .backward_input.: " --layers ${SCRATCH}/bad.csv --ranks 1)
+file(WRITE ${SCRATCH}/bad.csv "${header}a,1,1,1,1,1\nb,1,1,1,1\n")
+refused("bad.csv row 3: has 5 values, the header 6" --layers ${SCRATCH}/bad.csv --ranks 1)
+file(WRITE ${SCRATCH}/bad.csv "${header}a,1.5,1,1,1,1\n")
+refused("bad.csv row 2, column 2 .forward.: " --layers ${SCRATCH}/bad.csv --ranks 1)
+refused("--unit: .*minutes" ${job} --unit minutes)
+refused("--unit: is the unit of the times in --layers" --unit us)
 file(WRITE ${SCRATCH}/bad.csv "${header}a,1,1,1,1,1\nb,1,1,9000000000000000000,1,1\n")
 refused("--layers.1..backward_weight: is 9000000000000000000: the times of one iteration add up"
   --layers ${SCRATCH}/bad.csv --ranks 1)

@@ -67,5 +67,30 @@ TEST(layer_csv, refusals_name_row_column_and_value) {
   EXPECT_THROW((void)read_layer_csv_file("/no/such/file.csv"), invalid_problem);
 }
 
+TEST(layer_csv, times_of_layers_in_a_named_unit_are_rounded_to_nanoseconds) {
+  auto const read_in = [](std::string const& unit, std::string const& forward) {
+    std::istringstream in(header + "a," + forward + ",0,2,10,3\n");
+    return read_layer_csv(in, "l.csv", time_unit_named(unit))[0];
+  };
+  auto const layer = read_in("us", "1.2346");
+  EXPECT_EQ(layer.forward, 1'235);
+  EXPECT_EQ(layer.backward_weight, 2'000);
+  EXPECT_EQ(layer.state_bytes, 10);
+  EXPECT_EQ(read_in("s", "0.5").forward, 500'000'000);
+  EXPECT_EQ(read_in("ms", "3e-1").forward, 300'000);
+  EXPECT_EQ(read_in("ns", "7.4").forward, 7);
+  EXPECT_EQ(read_in("ticks", "7").forward, 7);
+  auto const refusal = [&](std::string const& unit, std::string const& forward) {
+    return thrown_by([&] { (void)read_in(unit, forward); });
+  };
+  EXPECT_EQ(refusal("minutes", "1"), "unit: \"minutes\" is none of ticks, s, ms, us, ns");
+  EXPECT_EQ(refusal("us", "-1"),
+            "l.csv row 2, column 2 (forward): must be at least 0 and below 2^61 ticks, is -1");
+  EXPECT_EQ(refusal("us", "x"), "l.csv row 2, column 2 (forward): \"x\" is not a number");
+  EXPECT_EQ(refusal("s", "1e300"),
+            "l.csv row 2, column 2 (forward): must be at least 0 and below 2^61 ticks, is 1e300");
+  EXPECT_NE(refusal("ticks", "1.5"), "");
+}
+
 }  // namespace
 }  // namespace shunt::tests::layer_csv_test

@@ -53,6 +53,9 @@ TEST(layer_layout, torchtitan) {
   n.job.layers[2].name = "a\nb";
   EXPECT_EQ(thrown_by([&] { (void)torchtitan_modules(n.job, n.plan); }),
             "layers[2].name: has a control character");
+  n.plan.job.layout = stage_layout::custom({1, 0});
+  EXPECT_EQ(thrown_by([&] { (void)torchtitan_modules(n.job, n.plan); }),
+            "layout: is custom; torchtitan lays stages in turns or in waves");
 }
 
 }  // namespace

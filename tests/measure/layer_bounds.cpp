@@ -26,6 +26,15 @@ TEST(layer_bounds, known_values) {
   // Five layers of 3 on two ranks: one has three of them.
   EXPECT_GE(
       makespan_bound(layers_of({{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}}, 2, 9)), 81);
+  // 30 layers of 3 and a loss of 9 are 33 units of 3: one of 8 ranks has 5 of them.
+  std::vector<std::vector<ticks>> loss(31, {1, 1, 1});
+  loss.back() = {3, 3, 3};
+  EXPECT_EQ(makespan_bound(layers_of(loss, 8, 50)), 50 * 15);
+  // A first forward of 20, then twelve of 2: until tick 44 layer 0 works 44 ticks, the next two at
+  // most 4 each, the others 2 each. So 4 ranks idle 4 x 44 - 72 ticks of the 16 x 94 there are.
+  std::vector<std::vector<ticks>> slow_first(13, {2, 2, 2});
+  slow_first[0] = {20, 1, 1};
+  EXPECT_EQ(makespan_bound(layers_of(slow_first, 4, 16)), (16 * 94 + 104) / 4);
   auto job = layers_of({{1, 1, 1}, {1, 1, 1}}, 2, 8);
   job.layers[0].activation_bytes = 5, job.layers[0].state_bytes = 20, job.memory = 25;
   EXPECT_EQ(makespan_bound(job), 40);  // one stash at a time: 8 x (there and back)
@@ -68,6 +77,33 @@ TEST(layer_bounds, layers_in_every_order_on_every_rank_take_at_least_the_bound) 
     ++cases;
   }
   EXPECT_GE(2 * tight, cases) << tight << " of " << cases << " are tight";
+}
+
+// The least work of the fullest rank over every assignment of layers to ranks, by itself.
+TEST(layer_bounds, of_many_micro_batches_are_below_every_assignment_of_layers) {
+  random_cases random(17);
+  for (int n = 0; n < 60; ++n) {
+    auto const layers = random.roll(3, 8), ranks = random.roll(2, 3);
+    auto const job = random_layers(random, layers, ranks, 1'000, 6, random.roll(1, 4));
+    std::vector<ticks> held(static_cast<std::size_t>(ranks), 0);
+    ticks least = std::numeric_limits<ticks>::max();
+    std::function<void(std::size_t)> const assign = [&](std::size_t l) {
+      if (l == job.layers.size()) {
+        least = std::min(least, *std::max_element(held.begin(), held.end()));
+        return;
+      }
+      auto const& own = job.layers[l];
+      for (auto& h : held) {
+        h += own.forward + own.backward_input + own.backward_weight;
+        assign(l + 1);
+        h -= own.forward + own.backward_input + own.backward_weight;
+      }
+    };
+    assign(0);
+    ticks way = 0;  // all of one micro-batch, which any order can add at either end
+    for (auto const& l : job.layers) way += l.forward + l.backward_input + l.backward_weight;
+    EXPECT_LE(makespan_bound(job), 1'000 * least + 2 * way) << n;
+  }
 }
 
 TEST(layer_bounds, scale_with_the_costs) {

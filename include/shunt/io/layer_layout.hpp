@@ -13,15 +13,15 @@ namespace shunt {
 /// decoder, layer, block or t; mtp or m; loss, head, lm_head, output or L. A single letter is a
 /// name of its own, or has digits behind it.
 /// Throws invalid_problem, which names the layer, where a name says none of these, or an embedding
-/// is not the first layer or a loss not the last one; and where the layout is a wave, for Megatron
-/// lays its stages round the ranks.
+/// is not the first layer or a loss not the last one; and where the layout is neither linear nor
+/// looped, for Megatron lays its stages round the ranks.
 /// Requires a plan of the job.
 [[nodiscard]] std::string megatron_layout(layer_job const& job, layer_partition const& plan);
 
 /// Returns the stages as torchtitan's `module_fqns_per_model_part`: a JSON list of the names of
 /// each stage's layers, such as `[["tok_embeddings","layers.0"],["layers.1","norm","output"]]`.
 /// Throws invalid_problem, which names the layer, for one without a name, and for a name with a
-/// control character.
+/// control character; and where the layout is custom, which torchtitan has no place for.
 /// Requires a plan of the job.
 [[nodiscard]] std::string torchtitan_modules(layer_job const& job, layer_partition const& plan);
 

@@ -71,6 +71,8 @@ SHUNT_INLINE std::string megatron_layout(layer_job const& job, layer_partition c
 }
 
 SHUNT_INLINE std::string torchtitan_modules(layer_job const& job, layer_partition const& plan) {
+  if (plan.job.layout.form() == stage_layout::shape::custom)
+    throw invalid_problem("layout", "is custom; torchtitan lays stages in turns or in waves");
   std::string all = "[";
   for (layer_range const stage : plan.stages) {
     all += stage.first > 0 ? ",[" : "[";

@@ -57,6 +57,22 @@ SHUNT_INLINE ticks makespan_bound(layer_job const& job) {
   }
   bound = std::max({bound, one.rounded_up(), two.rounded_up(), way + three.rounded_up()});
 
+  // what can be done until some times
+  for (ticks step = 1; step <= 128; ++step) {
+    ticks const until = forwards / 128 * step + forwards % 128 * step / 128;
+    ticks before = 0, slowest = 0, done = 0;
+    for (auto const& l : all) {
+      if (before >= until) break;
+      slowest = std::max(slowest, l.forward);
+      if (slowest > 0)
+        done += std::min(until - before,
+                         std::min(count, ceil_divide(until - before, slowest)) * l.forward);
+      before += l.forward;
+    }
+    bound = std::max(
+        bound, until + ceil_divide<ticks>(count * (forwards + inputs + weights) - done, job.ranks));
+  }
+
   // 1, 2 and 3 of each layer, and one micro-batch
   ticks before = 0, after = 0;
   for (auto const& l : all) {
@@ -78,6 +94,17 @@ SHUNT_INLINE ticks makespan_bound(layer_job const& job) {
   for (std::size_t q = 1; q * ranks < works.size(); ++q) {
     auto const there = q * ranks + 1;
     bound = std::max(bound, count * (sums[there] - sums[there - q - 1]));
+  }
+
+  // whole units of a layer's work: at most 64 units are tried
+  std::vector<ticks> units = works;
+  units.erase(std::unique(units.begin(), units.end()), units.end());
+  for (std::size_t at = 0; at < units.size(); at += 1 + units.size() / 64) {
+    ticks const unit = units[at];
+    if (unit == 0) break;
+    ticks held = 0;
+    for (ticks const w : works) held += w / unit;
+    bound = std::max(bound, count * unit * ceil_divide<ticks>(held, job.ranks));
   }
 
   if (job.memory == 0) return bound;

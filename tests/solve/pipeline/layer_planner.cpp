@@ -141,7 +141,7 @@ TEST(layer_planner, small_layers_are_near_the_best_of_every_cut_and_order) {
   RecordProperty("worst_percent_over", std::to_string(100 * (worst - 1)));
   RecordProperty("proved", std::to_string(proved) + " of " + std::to_string(cases));
   EXPECT_LE(sum / cases, 1.005);
-  EXPECT_LE(worst, 1.021);
+  EXPECT_LE(worst, 1.02);
 }
 
 TEST(layer_planner, uneven_layers_gain_a_fifth_over_even_interleaved_1f1b) {
@@ -222,6 +222,38 @@ TEST(layer_planner, a_stop_leaves_a_plan_and_answers_repeat) {
   auto const answer = layer_planner{}(job);
   EXPECT_LE(answer.objective, stopped.objective);
   EXPECT_EQ(answer, layer_planner{}(job));
+}
+
+// Target: 1 % above the bound. What is reached is asserted, so that it does not get worse.
+TEST(layer_planner, layers_of_random_costs_with_a_heavy_last_one_on_sixteen_ranks) {
+  for (auto const& [heavy, most] : {std::pair{4, 1.06}, std::pair{8, 1.09}, std::pair{16, 1.0}}) {
+    random_cases random(41);
+    auto job = random_layers(random, 128, 16, 64, 20);
+    auto& last = job.layers.back();
+    last.forward = last.backward_input = last.backward_weight = 10 * heavy;
+    auto const answer = layer_planner{}(job);
+    EXPECT_EQ(lines(check(job, answer.plan)), "");
+    EXPECT_LE(answer.objective, most * answer.lower_bound) << heavy;
+    auto const looped = layer_planner{.effort = 50'000, .waves = false, .dealt = false}(job);
+    EXPECT_NE(looped.plan.job.layout.form(), stage_layout::shape::wave);
+    EXPECT_NE(looped.plan.job.layout.form(), stage_layout::shape::custom);
+    EXPECT_LE(answer.objective, looped.objective);
+  }
+}
+
+TEST(layer_planner, dealt_layers_in_several_pipelines) {
+  int dealt = 0;
+  for (unsigned seed = 42; seed < 46; ++seed) {
+    random_cases random(seed);
+    auto job = random_layers(random, 64, 8, 24, 20, 3);
+    job.pipelines = 3;
+    auto const answer = layer_planner{.effort = 150'000}(job);
+    dealt += answer.plan.job.layout.form() == stage_layout::shape::custom;
+    EXPECT_EQ(lines(check(job, answer.plan)), "");
+    EXPECT_EQ(static_cast<double>(makespan(answer.plan.job, answer.plan.schedule)),
+              answer.objective);
+  }
+  EXPECT_GT(dealt, 0);
 }
 
 }  // namespace

@@ -7,14 +7,18 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/check/pipeline.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/measure/pipeline.hpp"
+#include "shunt/solve/pipeline/branch_and_bound.hpp"
+#include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/v_half.hpp"
 #include "shunt/solve/pipeline/v_min.hpp"
 #include "shunt/solve/pipeline/zb_h2.hpp"
 #include "shunt/solve/pipeline/zb_v.hpp"
 #include "shunt/solve/pipeline/zero_bubble.hpp"
 #include "support/random_cases.hpp"
+#include "support/text.hpp"
 #include "support/zero_bubble.hpp"
 
 namespace shunt::tests::zero_bubble_test {
@@ -255,6 +259,55 @@ TEST(zero_bubble, real_costs_with_a_staggered_step) {
   job.costs = {.forward = 20, .backward_input = 21, .backward_weight = 17};
   job.transfer = 1;
   EXPECT_LE(checked(job, zb_v{.stagger = true}).objective, 20 * 47.90 + 0.5);
+}
+
+TEST(zero_bubble, micro_batches_of_unlike_lengths_near_the_best_that_is_proved) {
+  random_cases d(33);
+  int proved = 0, reached = 0;
+  double sum = 0;
+  for (int round = 0; round < 24; ++round) {
+    pipeline_job job{.stages = d.roll(2, 3), .microbatches = d.roll(2, 4)};
+    job.costs = {.forward = d.roll(1, 3), .backward_input = d.roll(1, 3), .backward_weight = 2};
+    job.transfer = d.roll(0, 1);
+    if (round % 4 == 0) job.memory = stash_cap::one_f_one_b();
+    for (std::int32_t m = 0; m < job.microbatches[0]; ++m) job.lengths.push_back(d.roll(1, 4));
+    auto const found = zero_bubble{.effort = 60'000}(job);
+    ASSERT_EQ(lines(check(job, found.plan)), "");
+    EXPECT_EQ(found.objective, static_cast<double>(makespan(job, found.plan)));
+    EXPECT_GE(found.objective, found.lower_bound);
+    auto const exact = branch_and_bound{.stagger = false, .most_nodes = 30'000}(job);
+    if (exact.status != status::optimal) continue;
+    EXPECT_GE(found.objective, exact.objective);
+    ++proved;
+    reached += found.objective == exact.objective;
+    sum += found.objective / exact.objective;
+  }
+  EXPECT_GE(proved, 16);
+  EXPECT_GE(5 * reached, 4 * proved) << reached << " of " << proved;
+  EXPECT_LE(sum / proved, 1.01);
+}
+
+TEST(zero_bubble, equal_lengths_are_longer_micro_batches) {
+  pipeline_job job{.stages = 4, .microbatches = 6};
+  auto const simple = zero_bubble{.effort = 20'000}(job);
+  job.lengths.assign(6, 3);
+  auto const longer = zero_bubble{.effort = 20'000}(job);
+  EXPECT_EQ(longer.objective, 3 * simple.objective);
+  EXPECT_EQ(longer.plan, simple.plan);
+}
+
+// The longest ones stand in between, in both pipelines.
+TEST(zero_bubble, lengths_with_caps_and_a_staggered_step_are_valid) {
+  pipeline_job job{.pipelines = 2, .stages = 4, .microbatches = 5};
+  job.costs.step = 3;
+  job.memory = stash_cap::one_f_one_b();
+  job.lengths = {1, 4, 2, 1, 3, 2, 1, 5, 1, 1};
+  for (bool const stagger : {false, true}) {
+    auto const found = zero_bubble{.stagger = stagger, .effort = 60'000}(job);
+    EXPECT_EQ(lines(check(job, found.plan)), "");
+    EXPECT_EQ(found.objective, static_cast<double>(period(job, found.plan)));
+    EXPECT_LE(found.objective, static_cast<double>(period(job, one_f_one_b{}(job).plan)));
+  }
 }
 
 }  // namespace

@@ -1,11 +1,11 @@
 #pragma once
 /// Cuts a chain of layers into stages, lays these on the ranks and orders them, all together.
 ///
-/// Orders the cuts with the least bounds by the search of `zero_bubble`, then moves borders of the
-/// best. Never worse than even numbers of layers under interleaved 1F1B. Stops at the joint lower
-/// bound, or when `effort` operations have been placed. The same plan on every platform. Minimises
-/// the makespan. Infeasible where a layer, or the whole model, does not fit the memory;
-/// limit_reached where no cut was found that fits. See docs/pipeline-solvers.md.
+/// Orders the cuts with the least bounds by the search of `zero_bubble`, deals stages to any ranks,
+/// cuts anew for what ranks idled, and moves borders of the best. Never worse than even numbers of
+/// layers under interleaved 1F1B. Stops at the joint lower bound, or after `effort` operations. The
+/// same plan on every platform. Minimises the makespan. Infeasible where a layer, or the whole
+/// model, does not fit the memory; limit_reached where no cut was found that fits.
 /// Throws invalid_problem where the job is broken.
 /// Complexity: O(effort log N), at least one order.
 /// Reference: the joint choice of AdaPtis, arXiv 2509.23722; the orders of arXiv 2401.10241.
@@ -25,9 +25,10 @@ struct layer_planner {
   static constexpr std::string_view name = "layer_planner";
 
   /// limit on the operations placed, over all cuts; about 0.1 us each
-  std::int64_t effort = 700'000;
+  std::int64_t effort = 500'000;
   std::int32_t most_chunks = 8;  ///< stages of a rank; more of them make more messages
-  bool waves = true;             ///< false: linear and looped layouts alone, as Megatron has them
+  bool waves = true;             ///< false: no wave layouts, which Megatron lacks
+  bool dealt = true;             ///< false: no custom layouts, in which stages are on any ranks
 
   /// Returns the best plan found and the joint lower bound, or the reason why there is none.
   /// Throws invalid_problem where the job is broken.

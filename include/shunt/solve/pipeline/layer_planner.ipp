@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <utility>
+#include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/text.hpp"
@@ -54,7 +55,7 @@ SHUNT_INLINE solution<layer_partition> layer_planner::operator()(layer_job const
   layer_job one = job;
   one.pipelines = 1;
   detail::partition_search search(one, bound, effort, std::move(stop));
-  search.search(std::max(1, most_chunks), waves);
+  search.search(std::max(1, most_chunks), waves, dealt);
   if (search.best() == detail::partition_search::nothing) {
     answer.status = status::limit_reached;
     answer.reason = text("no cut was found whose stages fit the memory, ") + text::of(job.memory) +
@@ -63,7 +64,15 @@ SHUNT_INLINE solution<layer_partition> layer_planner::operator()(layer_job const
   }
   answer.plan = search.plan();
   if (job.pipelines > 1) {
-    answer.plan.job = pipeline_job_of(job, answer.plan.stages, answer.plan.job.layout);
+    auto layout = answer.plan.job.layout;
+    if (layout.form() == stage_layout::shape::custom) {
+      std::vector<rank_id> ranks;
+      for (std::int32_t p = 0; p < job.pipelines; ++p)
+        for (rank_id const r : answer.plan.job.layout.ranks_of_workers())
+          ranks.emplace_back(p * job.ranks + r.value());
+      layout = stage_layout::custom(std::move(ranks));
+    }
+    answer.plan.job = pipeline_job_of(job, answer.plan.stages, layout);
     answer.plan.schedule = detail::copied_to_all(answer.plan.job, answer.plan.schedule);
   }
   answer.objective = static_cast<double>(search.best());

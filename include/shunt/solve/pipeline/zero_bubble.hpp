@@ -2,11 +2,11 @@
 /// Zero bubble for any layout, costs, transfer times and caps: backwards are split.
 ///
 /// Minimises makespan + step, or the period where the step is staggered. Never exceeds a cap. Stops
-/// at the lower bound of `period_bound`, or when `effort` operations have been placed. Where stages
-/// differ, the plan for stages of median cost is a candidate: true costs never make the plan worse.
-/// Scaling all costs changes nothing. Infeasible on a job with dead workers (`slipstream` plans
-/// around them), and where a rank's cap is below the stash of one micro-batch.
-/// Throws invalid_problem where the job is broken.
+/// at `period_bound`, or when `effort` operations have been placed. The plan for stages of median
+/// cost is a candidate: true costs never make it worse. Micro-batches of unlike lengths go by
+/// number, the longest first or the shortest first. Scaling all costs changes nothing. Infeasible
+/// on a job with dead workers (`slipstream` plans around them), and where a rank's cap is below the
+/// stash of one micro-batch. Throws invalid_problem where the job is broken.
 /// Complexity: O(effort log ranks), at least one run.
 /// Reference: after Qi et al., Zero Bubble Pipeline Parallelism, arXiv 2401.10241, section 3.1;
 /// Pipeline Parallelism with Controllable Memory, arXiv 2405.15362.

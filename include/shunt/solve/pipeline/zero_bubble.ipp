@@ -2,6 +2,8 @@
 #include "shunt/solve/pipeline/zero_bubble.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -10,6 +12,7 @@
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
+#include "shunt/core/operation.hpp"
 #include "shunt/core/text.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/measure/pipeline.hpp"
@@ -38,10 +41,10 @@ SHUNT_INLINE std::optional<pipeline_job> with_median_costs(pipeline_job const& j
   return differ ? std::optional(alike) : std::nullopt;
 }
 
-SHUNT_INLINE solution<pipeline_schedule> planned(pipeline_job const& job, bool stagger,
-                                                 std::int64_t effort,
-                                                 std::vector<recipe> const& known) {
-  validate(job);
+// As planned, for a valid job, in which every rank takes micro-batches by their numbers.
+SHUNT_INLINE solution<pipeline_schedule> planned_by_number(pipeline_job const& job, bool stagger,
+                                                           std::int64_t effort,
+                                                           std::vector<recipe> const& known) {
   solution<pipeline_schedule> answer{.status = status::infeasible};
   answer.plan = empty_schedule(job);
   answer.plan.staggered_step = stagger;
@@ -74,7 +77,7 @@ SHUNT_INLINE solution<pipeline_schedule> planned(pipeline_job const& job, bool s
   search.search(known);
   auto plan = search.chain().schedule(search.sequence(), stagger);
   // the search judges periods by one pass; exact periods take one pass per stage group
-  if (stagger || !job.lengths.empty()) {  // nor does it know lengths
+  if (stagger) {
     answer = evaluated(job, std::move(plan));
     if (alike_order.empty() || answer.status == status::optimal) return answer;
     auto simple = evaluated(job, search.chain().schedule(alike_order, stagger));
@@ -85,6 +88,43 @@ SHUNT_INLINE solution<pipeline_schedule> planned(pipeline_job const& job, bool s
   answer.lower_bound = static_cast<double>(least + longest_step(job));
   answer.status = answer.objective == answer.lower_bound ? status::optimal : status::feasible;
   return answer;
+}
+
+SHUNT_INLINE solution<pipeline_schedule> planned(pipeline_job const& job, bool stagger,
+                                                 std::int64_t effort,
+                                                 std::vector<recipe> const& known) {
+  validate(job);
+  if (std::all_of(job.lengths.begin(), job.lengths.end(),
+                  [&](std::int64_t l) { return l == job.lengths[0]; }))
+    return planned_by_number(job, stagger, effort, known);
+  auto best = planned_by_number(job, stagger, effort / 3, known);
+  for (bool const long_first : {true, false}) {
+    if (!best.has_plan() || best.status == status::optimal) return best;
+    pipeline_job sorted = job;
+    std::vector<std::int32_t> number;  // [n]: of the n-th micro-batch of all, within its pipeline
+    for (pipeline_id p : ids<pipeline_id>(job.pipelines)) {
+      auto const before = number.size();
+      for (std::int32_t m = 0; m < job.microbatches[p]; ++m) number.push_back(m);
+      std::sort(number.begin() + static_cast<std::ptrdiff_t>(before), number.end(),
+                [&](std::int32_t a, std::int32_t b) {
+                  auto const x = job.length_of(p, a), y = job.length_of(p, b);
+                  return x == y ? a < b : (x > y) == long_first;
+                });
+      for (auto n = before; n < number.size(); ++n)
+        sorted.lengths[n] = job.lengths[before + static_cast<std::size_t>(number[n])];
+    }
+    auto other = planned_by_number(sorted, stagger, effort / 3, known);
+    if (other.objective >= best.objective) continue;
+    for (auto& order : other.plan.order)
+      for (auto& op : order)
+        if (op.kind != op_kind::step)
+          op.microbatch =
+              number[static_cast<std::size_t>(job.number_of(op.pipeline, op.microbatch))];
+    other.lower_bound = best.lower_bound;
+    other.status = other.objective == best.lower_bound ? status::optimal : status::feasible;
+    best = std::move(other);
+  }
+  return best;
 }
 
 SHUNT_INLINE solution<pipeline_schedule> planned_within(std::int64_t stashes,

@@ -45,6 +45,9 @@ class border_search {
 
   [[nodiscard]] stage_layout const& layout() const { return layout_; }
   [[nodiscard]] cut_value value_of(stage_borders const& borders);
+  /// From now on cuts are also judged by what each rank is expected to idle, in ticks: values are
+  /// then no bounds. Empty: nothing is expected, as at first.
+  void expect(std::vector<ticks> const& idle);
 
   /// Returns the cut with equal numbers of layers; the first stages have one more where they don't
   /// divide.
@@ -69,7 +72,8 @@ class border_search {
     std::vector<std::size_t> stages{};  // ascending
     ticks forward = 0, input = 0, weight = 0;
     byte_count bytes = 0;
-    ticks end = 0;           // no order of the rank ends earlier
+    ticks idle = 0;          // expected
+    ticks end = 0;           // no order of the rank ends earlier, but for what is expected
     std::uint64_t norm = 0;  // its fourth power, in a coarse unit
   };
   /// What a step is judged by: bytes beyond the memory, then the sum of the fourth powers.

@@ -89,7 +89,8 @@ SHUNT_INLINE void border_search::end_of(stage_borders const& borders, rank_sums&
                      links_[last];
   rank.end = std::max({pre + all * (rank.forward + rank.input + rank.weight),
                        pre + all * (rank.forward + rank.input) + post,
-                       turn + all * (rank.input + rank.weight), turn + all * rank.input + post});
+                       turn + all * (rank.input + rank.weight), turn + all * rank.input + post,
+                       rank.idle + all * (rank.forward + rank.input + rank.weight)});
   if (job_.memory > 0)  // how often a stage can be stashed, as in measure/layer_bounds.hpp
     for (std::size_t const s : rank.stages) {
       auto const own = between(borders[s], borders[s + 1]);
@@ -149,6 +150,10 @@ SHUNT_INLINE cut_value border_search::value_now() const {
 SHUNT_INLINE cut_value border_search::value_of(stage_borders const& borders) {
   load(borders);
   return value_now();
+}
+
+SHUNT_INLINE void border_search::expect(std::vector<ticks> const& idle) {
+  for (std::size_t r = 0; r < ranks_.size(); ++r) ranks_[r].idle = idle.empty() ? 0 : idle[r];
 }
 
 SHUNT_INLINE stage_borders border_search::even() const {

@@ -24,8 +24,8 @@
 
 namespace shunt::detail {
 
-/// The durations of the operations of a worker, and the transfer times to the next and the previous
-/// worker.
+/// The durations of the operations of a worker for a micro-batch of length 1, and the transfer
+/// times to the next and the previous worker.
 struct position_costs {
   ticks forward = 1, input = 1, weight = 1, onward = 0, back = 0;
 };
@@ -104,6 +104,8 @@ class chain_scheduler {
   [[nodiscard]] ticks makespan() const;
   /// Returns the mean end of the ranks.
   [[nodiscard]] ticks mean_end() const;
+  /// Returns the time that a rank idles before its last end.
+  [[nodiscard]] ticks idle(std::size_t r) const;
   /// For a staggered step. `steps`: by stage, in the unit of the costs in use.
   /// Returns the largest span of a stage group plus its step, where everything before its end runs
   /// as late as possible, and the mean over the ranks. The period is not longer.
@@ -138,6 +140,10 @@ class chain_scheduler {
   };
 
   [[nodiscard]] position_state& position(std::int32_t q);
+  /// Returns the duration of an operation of the worker's m-th micro-batch.
+  [[nodiscard]] ticks lasts(position_state const& q, ticks cost, std::int32_t m) const {
+    return job_.lengths.empty() ? cost : cost * job_.length_of(q.at.pipeline, m);
+  }
   [[nodiscard]] ticks& arrival(std::int32_t q, std::int32_t m, bool input);
   [[nodiscard]] std::size_t stage_group_of(std::size_t r) const;
 

@@ -119,19 +119,19 @@ SHUNT_INLINE void chain_scheduler::replay(std::vector<std::int32_t> const& seque
     auto& own = ranks_[static_cast<std::size_t>(q.rank)];
     ticks const now = own.end;
     if (e % 4 == 2) {
-      own.end = now + q.cost.weight;
+      own.end = now + lasts(q, q.cost.weight, q.weights++);
       continue;
     }
     if (e % 4 == 0) {
       std::int32_t const m = q.forwards++;
-      own.end = std::max(now, arrival(e / 4, m, false)) + q.cost.forward;
+      own.end = std::max(now, arrival(e / 4, m, false)) + lasts(q, q.cost.forward, m);
       if (q.next >= 0)
         arrival(q.next, m, false) = own.end + q.cost.onward;
       else
         arrival(e / 4, m, true) = own.end;
     } else {
       std::int32_t const m = q.inputs++;
-      own.end = std::max(now, arrival(e / 4, m, true)) + q.cost.input;
+      own.end = std::max(now, arrival(e / 4, m, true)) + lasts(q, q.cost.input, m);
       if (q.previous >= 0) arrival(q.previous, m, true) = own.end + q.cost.back;
     }
   }
@@ -149,6 +149,16 @@ SHUNT_INLINE ticks chain_scheduler::mean_end() const {
   return sum;
 }
 
+SHUNT_INLINE ticks chain_scheduler::idle(std::size_t r) const {
+  ticks work = 0;
+  for (std::int32_t q = first_[r]; q < first_[r + 1]; ++q) {
+    auto const& own = positions_[static_cast<std::size_t>(q)];
+    for (std::int32_t m = 0; m < own.all; ++m)
+      work += lasts(own, own.cost.forward + own.cost.input + own.cost.weight, m);
+  }
+  return ranks_[r].end - work;
+}
+
 SHUNT_INLINE std::pair<ticks, ticks> chain_scheduler::spans(std::vector<ticks> const& steps) {
   stage_group_end_.assign(in_.all.size(), 0);
   for (std::size_t r = 0; r < ranks_.size(); ++r) {
@@ -157,23 +167,23 @@ SHUNT_INLINE std::pair<ticks, ticks> chain_scheduler::spans(std::vector<ticks> c
   }
   for (std::size_t r = 0; r < ranks_.size(); ++r)
     ranks_[r].start = stage_group_end_[stage_group_of(r)];
-  for (auto& q : positions_) q.forwards = q.inputs = q.all;
+  for (auto& q : positions_) q.forwards = q.inputs = q.weights = q.all;
   // from here on `arrival` holds the latest start of the consumer
   for (std::size_t i = sequence_.size(); i-- > 0;) {
     std::int32_t const e = sequence_[i];
     auto& q = position(e / 4);
     auto& start = ranks_[static_cast<std::size_t>(q.rank)].start;
     if (e % 4 == 2) {
-      start -= q.cost.weight;
+      start -= lasts(q, q.cost.weight, --q.weights);
     } else if (e % 4 == 1) {
       std::int32_t const m = --q.inputs;
       if (q.previous >= 0) start = std::min(start, arrival(q.previous, m, true) - q.cost.back);
-      arrival(e / 4, m, true) = start -= q.cost.input;
+      arrival(e / 4, m, true) = start -= lasts(q, q.cost.input, m);
     } else {
       std::int32_t const m = --q.forwards;
       start = std::min(start, q.next >= 0 ? arrival(q.next, m, false) - q.cost.onward
                                           : arrival(e / 4, m, true));
-      arrival(e / 4, m, false) = start -= q.cost.forward;
+      arrival(e / 4, m, false) = start -= lasts(q, q.cost.forward, m);
     }
   }
   ticks longest = 0, mean = 0;
@@ -258,9 +268,9 @@ SHUNT_INLINE void chain_scheduler::begin(choice const& c, std::int32_t r, ticks 
   auto& own = ranks_[static_cast<std::size_t>(r)];
   sequence_.push_back(c.position * 4 + c.kind);
   if (c.kind == 0) {
-    own.end = now + q.cost.forward;
-    own.held += q.whole;
     std::int32_t const m = q.forwards++;
+    own.end = now + lasts(q, q.cost.forward, m);
+    own.held += q.whole;
     if (q.next >= 0) {
       post(q.next, m, own.end + q.cost.onward, false);
     } else {
@@ -268,14 +278,13 @@ SHUNT_INLINE void chain_scheduler::begin(choice const& c, std::int32_t r, ticks 
       ++q.inputs_known;
     }
   } else if (c.kind == 1) {
-    own.end = now + q.cost.input;
-    own.held -= q.early;
     std::int32_t const m = q.inputs++;
+    own.end = now + lasts(q, q.cost.input, m);
+    own.held -= q.early;
     if (q.previous >= 0) post(q.previous, m, own.end + q.cost.back, true);
   } else {
-    own.end = now + q.cost.weight;
+    own.end = now + lasts(q, q.cost.weight, q.weights++);
     own.held -= q.whole - q.early;
-    ++q.weights;
   }
   wake(r, own.end);
 }
@@ -382,7 +391,8 @@ SHUNT_INLINE chain_scheduler::choice chain_scheduler::ordered(chain_order const&
       next.kind = 2;
     }
   if (next.position < 0 || full || next.again == never) return next;
-  ticks const weight = position(next.position).cost.weight;
+  auto const& filler = position(next.position);
+  ticks const weight = lasts(filler, filler.cost.weight, filler.weights);
   if (next.again - now < weight / 4 * patience + (weight % 4 * patience + 3) / 4)
     next.position = -1;
   return next;

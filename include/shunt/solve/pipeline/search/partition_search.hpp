@@ -26,8 +26,9 @@ class partition_search {
   /// Requires a valid job of one pipeline.
   partition_search(layer_job const& job, ticks bound, std::int64_t effort, std::stop_token stop);
 
-  /// Searches cuts of at most `chunks` chunks a rank, under wave layouts as well where `waves`.
-  void search(std::int32_t chunks, bool waves);
+  /// Searches cuts of at most `chunks` chunks a rank, under wave layouts as well where `waves`, and
+  /// under custom ones where `dealt` and the memory has no limit.
+  void search(std::int32_t chunks, bool waves, bool dealt);
 
   /// Returns the least makespan found, or `nothing`.
   [[nodiscard]] ticks best() const { return best_; }
@@ -37,12 +38,14 @@ class partition_search {
 
  private:
   struct candidate {
-    std::size_t shape = 0;  // index into layouts_
+    std::size_t shape = 0;  // index into layouts_, unless dealt
+    stage_layout layout = stage_layout::linear();
     stage_borders borders{};
     ticks bound = 0;         // of its orders
     ticks found = nothing;   // its best makespan
     std::int64_t spent = 0;  // runs
     recipe favourite{};
+    std::vector<ticks> idle{};  // of each rank, under its best order
   };
 
   [[nodiscard]] bool finished() const {
@@ -57,6 +60,10 @@ class partition_search {
   void order(candidate& c, std::int64_t runs, std::vector<recipe> const& known);
   /// Takes even numbers of layers under interleaved 1F1B.
   void even_interleaved();
+  /// Cuts anew for what the ranks idled under the best order, and orders that, some times over.
+  void rebalance(candidate c);
+  /// Deals stages to ranks and orders them, some times over as above.
+  void deal(std::int32_t chunks);
   /// Moves borders of a candidate while that makes it faster.
   void move_borders(candidate c);
   void keep(candidate const& c, ticks makespan, pipeline_job job, pipeline_schedule schedule);
@@ -68,7 +75,6 @@ class partition_search {
   std::int64_t left_, effort_;
   std::stop_token stop_;
   std::vector<border_search> layouts_{};
-  std::vector<std::int32_t> stages_{};  // of each layout
   std::vector<candidate> all_{};
   layer_partition plan_{};
 };

@@ -11,6 +11,7 @@
 #include "shunt/measure/pipeline_bounds.hpp"
 #include "shunt/solve/pipeline/improve_order.hpp"
 #include "shunt/solve/pipeline/interleaved_one_f_one_b.hpp"
+#include "shunt/solve/pipeline/search/dealt_stages.hpp"
 
 namespace shunt::detail {
 
@@ -37,17 +38,17 @@ SHUNT_INLINE partition_search::partition_search(layer_job const& job, ticks boun
     : job_(job), bound_(bound), left_(effort), effort_(effort), stop_(std::move(stop)) {}
 
 SHUNT_INLINE std::int64_t partition_search::operations(candidate const& c) const {
-  return std::int64_t{3} * job_.microbatches * stages_[c.shape];
+  return std::int64_t{3} * job_.microbatches * static_cast<std::int64_t>(c.borders.size() - 1);
 }
 
 SHUNT_INLINE void partition_search::add(stage_layout const& layout, std::int32_t stages,
                                         std::size_t most, std::int64_t effort) {
   layouts_.emplace_back(job_, layout, stages);
-  stages_.push_back(stages);
   auto const tried = std::max<std::int64_t>(200, effort / 4);
   left_ -= std::min(left_ / 2, 4 * tried);
   for (auto& [value, borders] : layouts_.back().best(most, tried))
     all_.push_back({.shape = layouts_.size() - 1,
+                    .layout = layout,
                     .borders = std::move(borders),
                     .bound = std::max(bound_, value.makespan)});
 }
@@ -67,6 +68,7 @@ SHUNT_INLINE void partition_search::improve_cuts(std::size_t most, std::int64_t 
             return c.shape == shape && c.borders == cut.second;
           }))
         all_.push_back({.shape = shape,
+                        .layout = layouts_[shape].layout(),
                         .borders = std::move(cut.second),
                         .bound = std::max(bound_, cut.first.makespan)});
   }
@@ -81,7 +83,7 @@ SHUNT_INLINE void partition_search::keep(candidate const& c, ticks makespan, pip
 
 SHUNT_INLINE void partition_search::order(candidate& c, std::int64_t runs,
                                           std::vector<recipe> const& known) {
-  auto const made = pipeline_job_of(job_, ranges_of(c.borders), layouts_[c.shape].layout());
+  auto const made = pipeline_job_of(job_, ranges_of(c.borders), c.layout);
   c.spent += runs;
   if (!made.memory.limits.empty() &&
       *std::min_element(made.memory.limits.begin(), made.memory.limits.end()) < 1)
@@ -95,6 +97,10 @@ SHUNT_INLINE void partition_search::order(candidate& c, std::int64_t runs,
   if (search.best() < c.found) {
     c.found = search.best();
     c.favourite = search.favourite();
+    search.evaluate(search.sequence());  // leaves its times in the chain
+    c.idle.clear();
+    for (std::size_t r = 0; r < static_cast<std::size_t>(job_.ranks); ++r)
+      c.idle.push_back(search.chain().idle(r) * (search.best() / search.chain().makespan()));
   }
   if (search.best() < best_)
     keep(c, search.best(), made, search.chain().schedule(search.sequence(), false));
@@ -103,7 +109,8 @@ SHUNT_INLINE void partition_search::order(candidate& c, std::int64_t runs,
 SHUNT_INLINE void partition_search::even_interleaved() {
   for (std::size_t shape = 0; shape < layouts_.size(); ++shape) {
     if (layouts_[shape].layout().form() == stage_layout::shape::wave) continue;
-    candidate c{.shape = shape, .borders = layouts_[shape].even()};
+    candidate c{
+        .shape = shape, .layout = layouts_[shape].layout(), .borders = layouts_[shape].even()};
     auto const value = layouts_[shape].value_of(c.borders);
     if (value.excess > 0 || value.makespan >= best_) continue;
     auto made = pipeline_job_of(job_, ranges_of(c.borders), layouts_[shape].layout());
@@ -116,6 +123,55 @@ SHUNT_INLINE void partition_search::even_interleaved() {
     }
     auto const takes = makespan(made, schedule);
     keep(c, takes, std::move(made), std::move(schedule));
+  }
+}
+
+SHUNT_INLINE void partition_search::rebalance(candidate c) {
+  auto& cuts = layouts_[c.shape];
+  auto idle = c.idle;
+  for (int round = 0; round < 8 && !finished() && left_ > effort_ / 8; ++round) {
+    cuts.expect(idle);
+    auto const steps = effort_ / 200;
+    left_ -= steps;
+    auto near = cuts.best_from(c.borders, 1, steps);
+    cuts.expect({});
+    if (near.empty()) return;
+    candidate next{.shape = c.shape, .layout = c.layout, .borders = std::move(near[0].second)};
+    next.bound = std::max(bound_, cuts.value_of(next.borders).makespan);
+    order(next, 2, {c.favourite, first_recipes()[0]});
+    if (next.idle.empty()) return;
+    for (std::size_t r = 0; r < idle.size(); ++r) idle[r] = (idle[r] + next.idle[r]) / 2;
+    if (next.found < c.found) c = std::move(next);
+  }
+}
+
+SHUNT_INLINE void partition_search::deal(std::int32_t chunks) {
+  using r = recipe;
+  static constexpr recipe rules[] = {
+      {}, {r::true_costs, r::way_twice}, {r::true_costs, r::way_thrice}, {r::true_costs, r::way}};
+  auto const until = effort_ / 8;
+  for (std::int32_t const many : {5, 4}) {
+    if (chunks < many) continue;
+    dealt_stages stages(job_, many * job_.ranks, chunks);
+    if (!stages.complete()) continue;
+    auto idle = stages.starts();
+    ticks least = nothing;
+    recipe favourite;
+    auto const end = many == 5 ? until + (left_ - until) / 2 : until;
+    for (int round = 0; round < 30 && !finished() && left_ > end; ++round) {
+      auto const steps = effort_ / 50;
+      left_ -= steps / 10;
+      stages.balance(idle, steps);
+      candidate c{.layout = stages.layout(), .borders = stages.borders(), .bound = bound_};
+      if (round == 0)
+        for (recipe const& rule : rules) order(c, 1, {rule});
+      else
+        order(c, 1, {favourite});
+      if (c.idle.empty()) break;
+      for (std::size_t i = 0; i < idle.size(); ++i)
+        idle[i] = round == 0 ? c.idle[i] : (idle[i] + c.idle[i]) / 2;
+      if (c.found < least) least = c.found, favourite = c.favourite;
+    }
   }
 }
 
@@ -138,8 +194,10 @@ SHUNT_INLINE void partition_search::move_borders(candidate c) {
     std::sort(near.begin(), near.end());
     for (auto& [value, to] : near) {
       if (finished() || value.makespan >= best_) break;
-      candidate next{
-          .shape = c.shape, .borders = std::move(to), .bound = std::max(bound_, value.makespan)};
+      candidate next{.shape = c.shape,
+                     .layout = c.layout,
+                     .borders = std::move(to),
+                     .bound = std::max(bound_, value.makespan)};
       ticks const before = best_;
       order(next, 3, {c.favourite, first_recipes()[0]});
       if (best_ == before) continue;
@@ -166,7 +224,7 @@ SHUNT_INLINE void partition_search::polish() {
   for (std::size_t i = 0; i < many && !finished(); ++i) {
     auto const& c = all_[i];
     if (c.bound >= best_ || c.found == nothing || left_ < 20 * operations(c)) continue;
-    auto made = pipeline_job_of(job_, ranges_of(c.borders), layouts_[c.shape].layout());
+    auto made = pipeline_job_of(job_, ranges_of(c.borders), c.layout);
     zero_bubble_search search(made, false, c.bound, 2 * operations(c));
     search.search({c.favourite});
     auto other = improve(made, search.chain().schedule(search.sequence(), false),
@@ -176,7 +234,7 @@ SHUNT_INLINE void partition_search::polish() {
   }
 }
 
-SHUNT_INLINE void partition_search::search(std::int32_t chunks, bool waves) {
+SHUNT_INLINE void partition_search::search(std::int32_t chunks, bool waves, bool dealt) {
   auto const layers = static_cast<std::int32_t>(job_.layers.size());
   std::int32_t const most = job_.ranks == 1 ? 1 : std::min(chunks, layers / job_.ranks);
   std::int64_t const share = effort_ / 12 / std::max(1, 2 * most - 1);
@@ -195,18 +253,22 @@ SHUNT_INLINE void partition_search::search(std::int32_t chunks, bool waves) {
     });
     std::erase_if(all_, [&](candidate const& c) { return c.bound >= best_; });
   };
+  if (!all_.empty()) order(all_.front(), 2, first_recipes());
+  if (dealt && job_.memory == 0) deal(chunks);
   rank_all();
   improve_cuts(kept, effort_ / 4);
   rank_all();
   // The best cut of each layout, then all by halving their number and doubling the runs.
   std::vector<char> met(layouts_.size(), 0);
   for (auto& c : all_) {
-    if (finished() && best_ != nothing) break;
+    if (best_ != nothing && (finished() || left_ < effort_ / 2)) break;
     if (met[c.shape] || c.bound >= best_) continue;
     met[c.shape] = 1;
     order(c, 2, first_recipes());
   }
   rank_all();
+  for (std::size_t i = 0; i < std::min<std::size_t>(4, all_.size()) && !finished(); ++i)
+    if (all_[i].found != nothing) rebalance(all_[i]);
   std::int64_t runs = 4;
   for (std::size_t many = all_.size(); many > 0 && !finished(); many /= 2, runs *= 2) {
     for (std::size_t i = 0; i < std::min(many, all_.size()) && !finished(); ++i) {
