@@ -173,10 +173,7 @@ class pipeline_run<Work, Policy> {
     return renumbered(scheduled(a), a.members, training_.job.ranks());
   }
   [[nodiscard]] planned_iteration scheduled(arrangement const& a) const {
-    if (!a.schedule.order.empty())
-      return planned(a.job, a.schedule, work_.tensors(), iteration_form::plain, training_.rollback,
-                     a.shadows);
-    auto answer = policy_.schedule(a.job);
+    auto answer = schedule_under(policy_, a);
     if (!answer.has_plan()) throw invalid_problem("plan", answer.reason);
     if constexpr (requires { policy_.repeated(a, answer.plan); })
       if (auto all = policy_.repeated(a, answer.plan))

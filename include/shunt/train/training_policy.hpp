@@ -58,4 +58,11 @@ template <training_policy P>
     return starting_arrangement(job);
 }
 
+/// Returns the schedule of an arrangement or, where it has none, the policy's for its job.
+template <training_policy P>
+[[nodiscard]] solution<pipeline_schedule> schedule_under(P const& policy, arrangement const& a) {
+  if (a.schedule.order.empty()) return policy.schedule(a.job);
+  return {.plan = a.schedule, .status = status::feasible};
+}
+
 }  // namespace shunt
