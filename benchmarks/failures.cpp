@@ -35,10 +35,12 @@
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_costs.hpp"
 #include "shunt/problem/stage_layout.hpp"
+#include "shunt/problem/worker_losses.hpp"
 #include "shunt/program/interrupted.hpp"
 #include "shunt/simulate/cost_model.hpp"
 #include "shunt/simulate/simulated_executor.hpp"
 #include "shunt/solve/author/pipeline.hpp"
+#include "shunt/solve/pipeline/loss_planner.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/search/merge_streams.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
@@ -261,6 +263,30 @@ void replan(benchmark::State& state) {
   state.counters["gap_percent"] = 100 * (answer.objective / answer.lower_bound - 1);
 }
 BENCHMARK(replan)->Unit(benchmark::kMillisecond);
+
+// The best of all moves for 1,024 workers of 4 layers each, 50 of them dead. "period" is that of
+// the plan, "rerouted" that of re-routing alone.
+void answer_losses(benchmark::State& state) {
+  std::vector<rank_id> layout;
+  for (std::int32_t p = 0; p < 64; ++p)
+    for (std::int32_t s = 0; s < 64; ++s) layout.push_back(p * 16 + s / 4);
+  worker_losses losses{.job = {.pipelines = 64,
+                               .stages = 64,
+                               .microbatches = static_cast<std::int32_t>(state.range(0)),
+                               .layout = stage_layout::custom(std::move(layout))},
+                       .state = 1,
+                       .state_limit = 6};
+  for (std::int32_t k = 0; k < 50; ++k)
+    losses.job.dead.push_back(losses.job.worker_of(k * 20 + k * 7 % 13));
+  for (auto _ : state) {
+    auto const answer = loss_planner{}(losses);
+    state.counters["period"] = answer.objective;
+    state.counters["bound"] = answer.lower_bound;
+    state.counters["rerouted"] = static_cast<double>(answer.plan.moves.front().period);
+    state.counters["move"] = static_cast<double>(answer.plan.move);
+  }
+}
+BENCHMARK(answer_losses)->Arg(16)->Arg(32)->Unit(benchmark::kMillisecond);
 
 // A plan that no search is needed for: 1F1B as the streams of each worker fall.
 pipeline_schedule steady_plan(pipeline_job const& job) {

@@ -145,8 +145,10 @@ struct result {
   shunt::ticks makespan() const { return shunt::makespan(answer.plan, table); }
   shunt::ticks period() const { return shunt::period(job, answer.plan, table); }
   std::string summary() const {
-    return (policy.empty() || policy == solver ? solver : policy + ", " + solver) + ": " +
-           std::to_string(job.pipelines) + " pipelines x " + std::to_string(job.stages) +
+    return (policy.empty() || policy == solver     ? solver
+            : policy == shunt::best_policy<>::name ? policy
+                                                   : policy + ", " + solver) +
+           ": " + std::to_string(job.pipelines) + " pipelines x " + std::to_string(job.stages) +
            " stages x " + text_of(job.microbatches) + " micro-batches, " + std::to_string(dead) +
            " dead, makespan " + std::to_string(makespan()) +
            (bamboo ? " (1F1B " + std::to_string(bamboo->makespan_without) + ")" : std::string()) +
@@ -197,6 +199,11 @@ void add_policy(json& out, result const& r) {
   for (auto const& c : r.after.copies)
     out["copies"].push_back(
         {{"stage", c.layer.value()}, {"from", c.from.value()}, {"to", shunt::numbers_of(c.to)}});
+  for (auto const& m : r.after.moves)
+    out["moves"].push_back({{"move", to_string(m.what)},
+                            {"period", m.has_plan() ? json(m.period) : json()},
+                            {"stages_copied", m.moved},
+                            {"reason", m.reason}});
 }
 
 void write_json(result const& r) {
@@ -271,6 +278,13 @@ void write_policy(result const& r) {
     std::cout << " stage " << c.layer.value() << " from " << c.from.value() << " to" << list(c.to)
               << ';';
   std::cout << (r.after.copies.empty() ? " nothing\n" : "\n");
+  for (auto const& m : r.after.moves) {
+    std::cout << to_string(m.what) << ": ";
+    if (m.has_plan())
+      std::cout << "period " << m.period << ", " << m.moved << " stages copied\n";
+    else
+      std::cout << m.reason << '\n';
+  }
 }
 
 void write(result const& r, std::string const& format) {
@@ -425,7 +439,9 @@ int main(int argc, char** argv) {
       app.add_option(
              "--policy", policy,
              "what a system runs after the loss of --dead. slipstream: peers take the "
-             "micro-batches; bamboo: shadows have two stages, workers being lost in the order "
+             "micro-batches; best: of "
+             "re-routing, moving stages, both, and fewer pipelines, what has the least period; "
+             "bamboo: shadows have two stages, workers being lost in the order "
              "named (nobody lost: 1f1b with redundant forwards); oobleck: pipelines of other "
              "lengths; drop: the pipelines that are whole; regroup: as many as live workers fill. "
              "The last three run under --solver, one_f_one_b where that is left out")
@@ -499,7 +515,8 @@ int main(int argc, char** argv) {
       "steady state of many.\n"
       "With --policy also: policy, members (ranks of the start, one for each of workers), waiting "
       "(live ranks without a part),\n"
-      "copies (stage, from, to: its state goes between ranks of the start).\n"
+      "copies (stage, from, to: its state goes between ranks of the start), and with best moves "
+      "(move, period or null, stages_copied, reason).\n"
       "With --layers also: stages ([first, end) of the layers of each), their ranks in pipeline 0, "
       "layout and chunks; lower_bound\n"
       "is that of every cut, layout and order, and times count no step.\n"
@@ -605,6 +622,7 @@ int main(int argc, char** argv) {
         dead_workers = job.dead.size();
         answer = timed([&] {
           return naming_options(options_of_fields, [&] {
+            if (policy == shunt::best_policy<>::name) return plan_best(job, after);
             if (by != nullptr)
               if (auto const why = go_on(job, *by, after); !why.empty())
                 return planned{.status = shunt::status::infeasible, .reason = why};

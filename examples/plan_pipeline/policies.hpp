@@ -79,10 +79,12 @@ template <class Policy>
 inline constexpr policy rearranging{Policy::name, shunt::one_f_one_b::name,
                                     [](shunt::situation const& s) { return Policy{}(s); }};
 
-inline constexpr std::array policies{
-    policy{shunt::slipstream::name, shunt::slipstream::name}, policy{bamboo_name, bamboo_name},
-    rearranging<shunt::oobleck_policy<>>, rearranging<shunt::drop_policy<>>,
-    rearranging<shunt::regroup_policy<>>};
+inline constexpr std::array policies{policy{shunt::slipstream::name, shunt::slipstream::name},
+                                     policy{shunt::best_policy<>::name, shunt::loss_planner::name},
+                                     policy{bamboo_name, bamboo_name},
+                                     rearranging<shunt::oobleck_policy<>>,
+                                     rearranging<shunt::drop_policy<>>,
+                                     rearranging<shunt::regroup_policy<>>};
 
 /// The policy of --policy, and the solver: the one of --solver where the policy leaves the choice.
 /// Throws invalid_problem where it doesn't.
@@ -99,7 +101,30 @@ struct continuation {
   std::vector<shunt::rank_id> members{};  ///< `members[r]`: the rank that is r in the new job
   std::vector<shunt::rank_id> waiting{};
   std::vector<shunt::layer_copy> copies{};  ///< of stages
+  std::vector<shunt::priced_move> moves{};  ///< of --policy best
 };
+
+/// Plans what --policy best makes of a job, replaces it by the next one, and sets `to`.
+inline shunt::solution<shunt::pipeline_schedule> plan_best(shunt::pipeline_job& job,
+                                                           continuation& to) {
+  auto answer = shunt::solve(shunt::worker_losses{.job = job, .state = 1}, shunt::loss_planner{});
+  shunt::solution<shunt::pipeline_schedule> found{.plan = {},
+                                                  .status = answer.status,
+                                                  .objective = answer.objective,
+                                                  .lower_bound = answer.lower_bound,
+                                                  .reason = answer.reason};
+  to.moves = answer.plan.moves;
+  if (!answer.has_plan()) return found;
+  for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks()))
+    if (job.alive(r) && std::find(answer.plan.members.begin(), answer.plan.members.end(), r) ==
+                            answer.plan.members.end())
+      to.waiting.push_back(r);
+  to.members = std::move(answer.plan.members);
+  to.copies = std::move(answer.plan.copies);
+  job = std::move(answer.plan.job);
+  found.plan = std::move(answer.plan.schedule);
+  return found;
+}
 
 /// Replaces a job by the one that its live ranks go on with, and sets `to`. Returns why there is
 /// none.

@@ -217,6 +217,24 @@ inline void write_losses(std::ostream& out, throughput_table const& table, std::
   out << text;
 }
 
+/// All systems over the authors' trace, by the micro-batches of a pipeline.
+inline void write_steady(std::ostream& out, findings const& found) {
+  out << "\nSteady state over the SlipStream authors' trace of 24 nodes (D = 6, S = 4, L = 32), by "
+         "M; last, with its "
+      << changes_of_counts << " changes at the\ncosts of " << models.back().model << " charged\n\n";
+  auto text = columns();
+  std::vector<std::string> head{""};
+  for (auto const* last : {"", "/charged"})
+    for (auto const m : steady_microbatches) head.push_back("M=" + std::to_string(m) + last);
+  text.row(head);
+  for (auto const& row : found.steady) {
+    auto values = row.steady;
+    values.insert(values.end(), row.charged.begin(), row.charged.end());
+    text.row(cells(row.name + (row.source == rate_source::solver ? " *" : ""), values, 3));
+  }
+  out << text;
+}
+
 inline void write_levers(std::ostream& out, throughput_table const& table,
                          std::vector<lever> const& all) {
   out << "D = " << table.of.pipelines << ", S = " << table.of.stages
@@ -301,6 +319,7 @@ inline void write_text(std::ostream& out, findings const& found) {
     write_table(out, table);
   }
   write_losses(out, found.tables[models.size() - 1], found.tables.front().traces.size() - 2);
+  write_steady(out, found);
   out << "\n6. SlipStream over Oobleck, by the seconds that a change costs Oobleck; last, the "
          "seconds for 1.20 and 1.46\n";
   for (auto const& [table, all] : found.ratios) {
@@ -387,6 +406,12 @@ inline void write_json(std::ostream& out, findings const& found,
                                {"salvaged", one.salvaged},
                                {"claims", claims},
                                {"needed", one.needed}});
+  for (auto const& row : found.steady)
+    all["steady"].push_back({{"system", row.name},
+                             {"solver", row.source == rate_source::solver},
+                             {"microbatches", steady_microbatches},
+                             {"steady", row.steady},
+                             {"charged", row.charged}});
   if (experts) all["experts"] = json_of(*experts);
   shunt::print_json(out, all);
 }
@@ -454,9 +479,9 @@ inline void write_picture(std::ostream& out, throughput_table const& table, std:
     height += one.height;
     charts.push_back(std::move(one));
   };
-  add("SlipStream, Oobleck, and Oobleck with zero-bubble pipelines, with what changes cost",
+  add("SlipStream, Oobleck, and the best of all moves, with what changes cost",
       {row_oobleck, row_published_aborted, row_published, row_aborted, row_salvaged,
-       row_zero_bubble},
+       row_zero_bubble, row_best},
       false);
   add("Bounds and the other systems, with what changes cost",
       {row_oobleck, row_ideal, row_scaled, row_rerouting, row_bamboo, row_varuna, row_torchft},

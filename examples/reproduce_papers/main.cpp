@@ -91,7 +91,8 @@ int main(int argc, char** argv) {
              "(mean, printed, fault_scaled, fit),\n"
              "templates, tables (a row for each model, trace and system: mean, seconds, done, lost "
              "by cause, to_oobleck), ratios (stops,\n"
-             "published, salvaged, needed; -1: never), experts (systems.json of adaptive_experts, "
+             "published, salvaged, needed; -1: never), steady (system, and "
+             "by microbatches steady, charged), experts (systems.json of adaptive_experts, "
              "and published figures).\n"
              "Exit status: 0; 1 where the artifact's rules miss its figures by more than 0.5 %; 2 "
              "for bad input.\n\n"
@@ -125,6 +126,8 @@ int main(int argc, char** argv) {
         add_table(found, of_24, models.front(), small_iteration, curve);
         add_table(found, of_24, models.back(), large_iteration, curve);
       }
+
+    found.steady = steady_over_counts(large_iteration);
 
     if (throughput_file) {
       auto const table =

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "best_moves.hpp"
 #include "closed_forms.hpp"
 #include "published.hpp"
 #include "shunt/core/id.hpp"
@@ -160,6 +161,14 @@ inline counted_policy templates(testbed const& t, pipeline_order order) {
           }};
 }
 
+/// The best of all moves of this library (best_moves.hpp).
+inline counted_policy best_of_moves(testbed const& t, best_moves const& moves) {
+  return {t, [t, moves](std::int32_t live) -> shunt::live_rate {
+            auto const& a = moves.after(t.nodes() - live);
+            return {moves.rate(a), a.reason};
+          }};
+}
+
 /// Whose rates a policy has.
 enum class rate_source : std::uint8_t { closed_form, solver };
 
@@ -181,7 +190,8 @@ inline constexpr std::string_view row_ideal = "ideal sharing, no cost",
                                   row_aborted = "slipstream, aborted",
                                   row_salvaged = "slipstream, salvaged", row_oobleck = "Oobleck",
                                   row_zero_bubble = "Oobleck, zero-bubble pipelines",
-                                  row_bamboo = "Bamboo",
+                                  row_best_free = "best of all moves, no cost",
+                                  row_best = "best of all moves, aborted", row_bamboo = "Bamboo",
                                   row_varuna = "regroup, checkpoints (Varuna)",
                                   row_torchft = "drop hit pipelines (TorchFT)";
 
@@ -197,6 +207,8 @@ struct steady_states {
         slipstream(solved(testbed, {})),
         oobleck(planned_templates(testbed)),
         oobleck_zero_bubble(templates(testbed, pipeline_order::zero_bubble)),
+        moves(testbed),
+        best(best_of_moves(testbed, moves)),
         bamboo(testbed,
                [testbed, rates](std::int32_t live) { return bamboo_rate(testbed, rates, live); }),
         varuna(regrouped(testbed)),
@@ -204,13 +216,20 @@ struct steady_states {
 
   testbed of;
   bamboo_rates redundancy;
-  counted_policy ideal, scaled, published, rerouting, slipstream, oobleck, oobleck_zero_bubble,
-      bamboo, varuna, torchft;
+  counted_policy ideal, scaled, published, rerouting, slipstream, oobleck, oobleck_zero_bubble;
+  best_moves moves;
+  counted_policy best, bamboo, varuna, torchft;
 };
+
+/// Seconds in which a node's link moves so many layers: 16 bytes a parameter over 100 Gbit/s.
+inline double seconds_to_move(testbed const& t, published_costs const& costs, std::int64_t layers) {
+  return 16 * costs.parameters / t.layers * static_cast<double>(layers) / 12.5e9;
+}
 
 /// All systems with what changes cost them. An iteration without failures takes `iteration`
 /// seconds. A change costs SlipStream and TorchFT 1 s and half an iteration, or 0.1 of one where
-/// finished work is salvaged; the others what the artifact says.
+/// finished work is salvaged; the best of all moves, besides, the most layers that one of the first
+/// N / 3 losses moves; the others what the artifact says.
 inline std::vector<opponent> opponents(steady_states const& at, published_costs const& costs,
                                        double iteration) {
   using enum rate_source;
@@ -236,6 +255,9 @@ inline std::vector<opponent> opponents(steady_states const& at, published_costs 
   add(row_salvaged, at.slipstream, salvaged, solver);
   add(row_oobleck, at.oobleck, reconfigured, solver);
   add(row_zero_bubble, at.oobleck_zero_bubble, reconfigured, closed_form);
+  add(row_best_free, at.best, none, solver);
+  auto const moving = 1 + seconds_to_move(at.of, costs, at.moves.most_moved(at.of.nodes() / 3));
+  add(row_best, at.best, of(.5, moving, moving), solver);
   add(row_bamboo, at.bamboo, of(0, costs.bamboo_stop, 0), solver);
   all.back().fits = costs.bamboo_fits;
   add(row_varuna, at.varuna, restarted, solver);

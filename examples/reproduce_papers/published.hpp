@@ -89,11 +89,12 @@ struct published_costs {
   double varuna_checkpoint = 0;  ///< seconds, each 10 iterations
   double iteration = 0;          ///< seconds of an iteration of Oobleck on 30 nodes
   bool bamboo_fits = false;      ///< on the SlipStream authors' 350M model; larger ones do not
+  double parameters = 0;
 };
 inline constexpr std::array models{
-    published_costs{"medium", 3, 100, 78.7, 11.2, 819 / 38.46834258, true},
-    published_costs{"2.7B", 6, 230, 515, 50, 512 / 9.214308445, false},
-    published_costs{"6.7B", 10, 450, 701, 120, 1024 / 5.507784136, false},
+    published_costs{"medium", 3, 100, 78.7, 11.2, 819 / 38.46834258, true, .35e9},
+    published_costs{"2.7B", 6, 230, 515, 50, 512 / 9.214308445, false, 2.7e9},
+    published_costs{"6.7B", 10, 450, 701, 120, 1024 / 5.507784136, false, 6.7e9},
 };
 
 /// SlipStream (there ReCycle) on 24, 23 .. 15 GPUs, samples/s, digitised from the authors' charts:
@@ -105,6 +106,8 @@ inline constexpr std::array<double, 10> slipstream_350m{20.44, 20.35, 19.37, 19.
 /// Seconds that the authors' 24-GPU trace has so many GPUs, 24 .. 15 (slides, page 27, digitised).
 inline constexpr std::array<double, 10> seconds_of_counts{3888, 5760, 4464, 5040, 864,
                                                           432,  864,  576,  432,  432};
+/// Changes of that number over the trace.
+inline constexpr int changes_of_counts = 37;
 /// What slides and poster print, and what the charts say of Oobleck: its mean over the trace and
 /// that of its rates without what changes cost (samples/s, the large model).
 inline constexpr double slipstream_large_mean = 10.8, slipstream_350m_mean = 19.4;

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <fstream>
+#include <numeric>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -180,6 +181,41 @@ inline throughput_table throughput(steady_states const& at, published_costs cons
   return table;
 }
 
+/// A system over the authors' trace of 24 nodes: its rates, and what changes cost it.
+struct steady_row {
+  std::string name{};
+  rate_source source = rate_source::closed_form;
+  std::vector<double> steady{}, charged{};  ///< by the number of micro-batches
+};
+inline constexpr std::array<std::int32_t, 3> steady_microbatches{6, 12, 24};
+
+/// The systems of the tables on D = 6, S = 4, L = 32, by micro-batches. A change takes `lose`
+/// iterations and stops for a time, as in `opponents`, at the times of the largest model.
+inline std::vector<steady_row> steady_over_counts(double iteration) {
+  std::vector<steady_row> all;
+  double const seconds = std::accumulate(seconds_of_counts.begin(), seconds_of_counts.end(), 0.0);
+  for (auto const m : steady_microbatches) {
+    steady_states const at({.microbatches = m});
+    auto const systems = opponents(at, models.back(), iteration);
+    std::size_t row = 0;
+    for (auto const name :
+         {row_published_aborted, row_aborted, row_oobleck, row_zero_bubble, row_best, row_ideal}) {
+      auto const& system = *std::find_if(systems.begin(), systems.end(),
+                                         [&](opponent const& o) { return o.name == name; });
+      double const mean = mean_over_counts([&](std::size_t k) {
+        return system.policy.of(at.of.nodes() - static_cast<std::int32_t>(k)).rate;
+      });
+      if (m == steady_microbatches.front())
+        all.push_back({.name = system.name, .source = system.source});
+      auto const& c = system.costs;
+      all[row].steady.push_back(mean);
+      all[row++].charged.push_back(mean - changes_of_counts *
+                                              (c.lose * c.iteration + c.stop * mean) / seconds);
+    }
+  }
+  return all;
+}
+
 /// The ratio of a row to Oobleck on one trace, where a change stops Oobleck for `stop` seconds.
 inline double ratio_at(throughput_table const& table, std::string_view name, named_trace const& on,
                        std::size_t trace, double stop) {
@@ -235,6 +271,7 @@ struct findings {
   std::vector<throughput_table> tables{};
   /// Of the tables with the costs of the largest model, by their index.
   std::vector<std::pair<std::size_t, std::vector<lever>>> ratios{};
+  std::vector<steady_row> steady{};
 };
 
 /// The traces of a folder, in the order of trace_names. Throws invalid_problem, which names file,

@@ -98,11 +98,13 @@ int program(int argc, char** argv) {
                  "instruction of its list at which a worker falls silent (-1: in the middle)");
   app.add_option(
       "--policy", o.policy,
-      "what the live workers do after a loss: slipstream re-routes micro-batches to peers; oobleck "
+      "what the live workers do after a loss: slipstream re-routes micro-batches to peers; best "
+      "takes the best plan of re-routing, moving layers, both, and fewer pipelines, a stage being "
+      "a layer; oobleck "
       "forms pipelines of other lengths, a stage being a layer; drop leaves out the pipelines that "
       "were hit; regroup forms as many whole pipelines as it can and goes back to a checkpoint; "
-      "bamboo lets the worker of the stage before go on for a lost one, whose state it has. All "
-      "but slipstream run 1F1B, not on --engine cuda");
+      "bamboo lets the worker of the stage before go on for a lost one, whose state it has. The "
+      "last four run 1F1B; none but slipstream runs on --engine cuda");
   auto* const checkpoints =
       app.add_option("--checkpoint-every", o.checkpoint_every,
                      "iterations from one checkpoint to the next (with --policy regroup)");

@@ -191,25 +191,29 @@ inline shunt::bamboo_rendezvous::rules rendezvous_of(std::string const& name) {
 /// Throws invalid_problem for another name than those of the policies.
 inline shunt::any_policy policy_of(options const& o) {
   if (o.policy == shunt::oobleck_policy<>::name) return shunt::oobleck_policy<>{};
+  if (o.policy == shunt::best_policy<>::name) return shunt::best_policy<>{};
   if (o.policy == shunt::drop_policy<>::name) return shunt::drop_policy<>{};
   if (o.policy == shunt::regroup_policy<>::name)
     return shunt::regroup_policy<>{{.every = o.checkpoint_every}};
   if (o.policy == shunt::bamboo_policy<>::name)
     return shunt::bamboo_policy<>{{.rendezvous = {rendezvous_of(o.bamboo_rules)}}};
-  throw shunt::invalid_problem(
-      "policy", quoted_text(o.policy) + " is not slipstream, oobleck, drop, regroup or bamboo");
+  throw shunt::invalid_problem("policy",
+                               quoted_text(o.policy) +
+                                   " is not slipstream, best, oobleck, drop, regroup or bamboo");
 }
 
 /// Throws invalid_problem, naming the first option that only re-routing has.
 inline void refuse_with_policy(options const& o) {
+  bool const best = o.policy == shunt::best_policy<>::name;
   std::pair<bool, char const*> const others[] = {
       {!o.joins.empty(), "--join"},
       {!o.slow.empty(), "--slow"},
       {o.salvage, "--salvage"},
       {o.training.validates(), "--clip or --inject-nan"},
       {o.compare_schedules, "--compare-schedules"},
-      {!o.split, "--no-split: its pipelines run 1F1B"},
-      {!o.stagger, "--no-stagger: its pipelines run 1F1B"},
+      {!o.split, best ? "--no-split: it splits backwards" : "--no-split: its pipelines run 1F1B"},
+      {!o.stagger,
+       best ? "--no-stagger: it staggers steps" : "--no-stagger: its pipelines run 1F1B"},
       {o.sweep > 0, "--sweep"},
       {o.cuda(), "--engine cuda"}};
   for (auto const& [there, option] : others)

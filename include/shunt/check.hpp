@@ -4,6 +4,7 @@
 #include "shunt/check/expert_moves.hpp"
 #include "shunt/check/layer_partition.hpp"
 #include "shunt/check/layer_slots.hpp"
+#include "shunt/check/loss_plan.hpp"
 #include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_actions.hpp"
 #include "shunt/check/pipeline_template.hpp"

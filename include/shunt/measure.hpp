@@ -2,6 +2,7 @@
 #include "shunt/measure/exact_split.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/layer_bounds.hpp"
+#include "shunt/measure/loss_bounds.hpp"
 #include "shunt/measure/moe_time.hpp"
 #include "shunt/measure/moved_bytes.hpp"
 #include "shunt/measure/moved_experts.hpp"

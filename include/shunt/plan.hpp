@@ -6,6 +6,7 @@
 #include "shunt/plan/layer_partition.hpp"
 #include "shunt/plan/layer_slots.hpp"
 #include "shunt/plan/live_ranks.hpp"
+#include "shunt/plan/loss_plan.hpp"
 #include "shunt/plan/microbatch_owners.hpp"
 #include "shunt/plan/mismatch.hpp"
 #include "shunt/plan/physical_map.hpp"

@@ -16,3 +16,4 @@
 #include "shunt/problem/stage_layout.hpp"
 #include "shunt/problem/stage_runs.hpp"
 #include "shunt/problem/template_problem.hpp"
+#include "shunt/problem/worker_losses.hpp"

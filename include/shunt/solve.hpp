@@ -34,6 +34,7 @@
 #include "shunt/solve/pipeline/interleaved_zero_bubble.hpp"
 #include "shunt/solve/pipeline/layer_planner.hpp"
 #include "shunt/solve/pipeline/looped_bfs.hpp"
+#include "shunt/solve/pipeline/loss_planner.hpp"
 #include "shunt/solve/pipeline/normalize_failures.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/oobleck_batch.hpp"

@@ -3,6 +3,7 @@
 #include "shunt/train/any_policy.hpp"
 #include "shunt/train/arrangement.hpp"
 #include "shunt/train/bamboo_policy.hpp"
+#include "shunt/train/best_policy.hpp"
 #include "shunt/train/drop_policy.hpp"
 #include "shunt/train/fixed_point.hpp"
 #include "shunt/train/gathered_parameters.hpp"

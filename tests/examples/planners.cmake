@@ -189,8 +189,8 @@ refused("--csv-out: has no place for redundant forwards" plan_pipeline ${bamboo}
   ${SCRATCH}/no.csv)
 
 # What systems run after the loss of a worker: the same batch, and who goes on as what.
-foreach(case IN ITEMS "slipstream;30;12;0;0;3" "oobleck;36;11;0;2;3" "drop;39;8;3;0;2"
-  "regroup;39;8;3;0;2")
+foreach(case IN ITEMS "slipstream;30;12;0;0;3" "best;24;11;0;5;3" "oobleck;36;11;0;2;3"
+  "drop;39;8;3;0;2" "regroup;39;8;3;0;2")
   list(GET case 0 policy)
   list(GET case 1 period)
   plans(-1 ${period} --policy ${policy} --dead 1:2)
@@ -230,6 +230,16 @@ makespan 36, period 39 " OR NOT out MATCHES "\nranks of the start: 0 1 2 3 8 9 1
 copied: nothing\n")
   fail("--policy drop as text")
 endif()
+run(plan_pipeline ${job} --policy best --dead 1:2)
+string(JSON move GET "${out}" moves 0 move)
+string(JSON period GET "${out}" moves 0 period)
+if(NOT move STREQUAL reroute OR NOT period EQUAL 30)
+  fail("--policy best: ${move} has ${period}")
+endif()
+run(plan_pipeline ${job} --policy best --dead 1:2 --format text)
+if(NOT out MATCHES "\nreroute: period 30, 0 stages copied\n.*\ntake_spares: there is no spare\n")
+  fail("--policy best as text")
+endif()
 plans(27 30 --policy oobleck) # nobody is lost
 string(JSON members LENGTH "${out}" members)
 if(NOT members EQUAL 12)
@@ -251,6 +261,7 @@ if(NOT equal)
 endif()
 foreach(case IN ITEMS "drop|0:0,1:0,2:3|every pipeline has lost a rank"
   "oobleck|0:0,1:0,2:0|no live rank has stage 0"
+    "best|0:0,1:0,2:0|stage 0 has no live worker: its state is lost"
     "regroup|0:0,0:1,0:2,1:0,1:1,1:2,2:1,2:2,2:3|3 live ranks don't fill a pipeline of 4")
   string(REGEX MATCH "^(.*)[|](.*)[|](.*)$" case "${case}")
   run(plan_pipeline ${job} --policy ${CMAKE_MATCH_1} --dead ${CMAKE_MATCH_2})

@@ -13,6 +13,8 @@
 #include "../../examples/reproduce_papers/policies.hpp"
 #include "../../examples/reproduce_papers/published.hpp"
 #include "../../examples/reproduce_papers/tables.hpp"
+#include "shunt/check/pipeline.hpp"
+#include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/trace_replay.hpp"
 #include "shunt/problem/failure_trace.hpp"
 #include "support/random_cases.hpp"
@@ -175,6 +177,38 @@ TEST(reproduce_papers, solvers_keep_the_order_on_small_jobs) {
     auto const none = at.slipstream.of(t.stages - 1);
     EXPECT_FALSE(none.no_plan.empty());
   }
+}
+
+// D = 6, S = 4, L = 32: real plans, one loss answered after the other.
+TEST(reproduce_papers, the_best_of_all_moves_keeps_below_ideal_sharing_and_above_the_others) {
+  double const wanted[] = {1.27, 1.10, 1.00};
+  std::size_t row = 0;
+  for (std::int32_t const m : steady_microbatches) {
+    testbed const t{.microbatches = m};
+    best_moves const moves(t);
+    auto const rate = [&](std::int32_t n) { return moves.rate(moves.after(n)); };
+    for (std::int32_t n = 0; n <= 9; ++n) {
+      auto const& a = moves.after(n);
+      EXPECT_EQ(a.period, shunt::period(a.plan.job, a.plan.schedule));
+      EXPECT_EQ(a.plan.job.total_microbatches(), t.batch());
+      EXPECT_TRUE(shunt::check(a.plan.job, a.plan.schedule).empty());
+      EXPECT_LE(rate(n), ideal_sharing(t, n) + 1e-12) << m << ' ' << n;
+      EXPECT_GE(rate(n), zero_bubble_bound(t, n) - 1e-12) << m << ' ' << n;
+      EXPECT_GE(rate(n), best_templates(t, pipeline_order::zero_bubble, t.nodes() - n).rate - 1e-12)
+          << m << ' ' << n;
+    }
+    double const mean =
+        mean_over_counts([&](std::size_t k) { return rate(static_cast<std::int32_t>(k)); });
+    EXPECT_GE(mean, wanted[row++]) << m;
+    EXPECT_LE(mean, mean_over_counts([&](std::size_t k) {
+                return ideal_sharing(t, static_cast<std::int32_t>(k));
+              }));
+  }
+  // No node holds more than 2 of the 4 layers: one node is too few.
+  best_moves const few({.pipelines = 2, .stages = 2, .microbatches = 2, .layers = 4, .least = 2});
+  EXPECT_GT(few.after(2).period, 0);
+  EXPECT_EQ(few.after(3).period, 0);
+  EXPECT_EQ(few.after(4).reason, few.after(3).reason);
 }
 
 // Fault-free rates of Bamboo: by its schedule, and by the published share.

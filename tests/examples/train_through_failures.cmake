@@ -76,6 +76,15 @@ foreach(engine IN ITEMS threads inline)
       fail("${engine}: no ${pattern}")
     endif()
   endforeach()
+  trains(8 ${small} --iterations 8 --engine ${engine} --policy best --kill 1:2@3,0:1@5)
+  foreach(pattern IN ITEMS
+    "\nworker 1:2 fell silent: training goes on with iteration 3 without it\nbest: pipelines of "
+    "\nworker 0:1 fell silent: training goes on with iteration 5 without it\nbest: pipelines of "
+    "iteration 7 loss [0-9.]+ live 10 ")
+    if(NOT out MATCHES "${pattern}")
+      fail("${engine}: best: no ${pattern}")
+    endif()
+  endforeach()
   trains(6 ${small} --iterations 6 --engine ${engine} --policy drop --kill 1:2@3,0:1@5 --kill-at 9)
   if(NOT out MATCHES "\ndrop: pipelines of 4[+]4 workers take 9[+]9 micro-batches, 3 workers wait; \
 0 stages [(]0 bytes[)] copied, 1 iteration done again" OR NOT out MATCHES
@@ -158,8 +167,10 @@ no live rank has the state of stage 2\ndiffer: 3 of 6 iterations were trained\n$
   fail("no stop where the state is lost")
 endif()
 
-refused("policy: .spam. is not slipstream, oobleck, drop, regroup or bamboo" --policy spam)
+refused("policy: .spam. is not slipstream, best, oobleck, drop, regroup or bamboo" --policy spam)
 refused("policy: oobleck can't be together with --salvage" --policy oobleck --salvage)
+refused("policy: best can't be together with --no-split: it splits backwards" --policy best
+  --no-split)
 refused("policy: drop can't be together with --join" --policy drop --kill 1:2@3 --join 1:2@5)
 refused("policy: regroup can't be together with --clip or --inject-nan" --policy regroup --clip 1)
 refused("policy: oobleck can't be together with --sweep" --policy oobleck --engine gloo --sweep 2)

@@ -57,7 +57,7 @@ endif()
 says("step of iteration 3: left out, a gradient was not finite" "identical: 6 losses\n$")
 
 # Policies that give the live workers other parts.
-foreach(policy IN ITEMS "oobleck" "drop" "regroup;--checkpoint-every;2" "bamboo")
+foreach(policy IN ITEMS "best" "oobleck" "drop" "regroup;--checkpoint-every;2" "bamboo")
   run(--engine gloo ${small} --iterations 10 --kill 1:2@3,0:1@6 --policy ${policy})
   if(NOT status EQUAL 0 OR NOT err STREQUAL "")
     fail("${policy}: processes")

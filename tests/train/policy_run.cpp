@@ -19,6 +19,7 @@
 #include "shunt/solve/pipeline/bamboo_rendezvous.hpp"
 #include "shunt/solve/pipeline/zb_h1.hpp"
 #include "shunt/train/bamboo_policy.hpp"
+#include "shunt/train/best_policy.hpp"
 #include "shunt/train/drop_policy.hpp"
 #include "shunt/train/oobleck_policy.hpp"
 #include "shunt/train/regroup_policy.hpp"
@@ -72,8 +73,9 @@ inline constexpr bool by_coordinator = std::is_same_v<Policy, bamboo_by_coordina
 
 template <class Policy>
 class policies : public testing::Test {};
-using all_policies = testing::Types<oobleck_policy<>, oobleck_policy<zb_h1>, drop_policy<>,
-                                    regroup_policy<>, bamboo_policy<>, bamboo_by_coordinator>;
+using all_policies =
+    testing::Types<oobleck_policy<>, oobleck_policy<zb_h1>, drop_policy<>, regroup_policy<>,
+                   bamboo_policy<>, bamboo_by_coordinator, best_policy<>>;
 TYPED_TEST_SUITE(policies, all_policies);
 
 TYPED_TEST(policies, without_losses_a_run_is_the_undisturbed_one) {

@@ -53,6 +53,16 @@ TEST(training_policy, the_least_one_trains) {
   EXPECT_EQ(run.changes().at(0).copies, 2);
 }
 
+TEST(training_policy, an_arrangement_with_a_schedule_runs_that) {
+  auto const t = dense_training(2, 3, 2);
+  auto a = starting_arrangement(t.job);
+  last_rank const policy{};
+  EXPECT_EQ(schedule_under(policy, a).plan, gpipe{}(t.job).plan);
+  a.schedule = slipstream{}(t.job).plan;
+  EXPECT_EQ(schedule_under(policy, a).plan, a.schedule);
+  EXPECT_TRUE(schedule_under(policy, a).has_plan());
+}
+
 TEST(training_policy, may_start_with_other_parts) {
   auto const t = dense_training(2, 3, 2);
   auto work = dense_work_of(t);

@@ -7,6 +7,7 @@
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/plan/reconfiguration.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_costs.hpp"
@@ -23,6 +24,8 @@ struct arrangement {
   held_stages shadows{};
   /// For one iteration alone. Then the policy is asked for the next arrangement, without a loss.
   bool interim = false;
+  /// Of an iteration, by rank of the job. Without lists: the policy plans the job.
+  pipeline_schedule schedule{};
 
   bool operator==(arrangement const&) const = default;
 };

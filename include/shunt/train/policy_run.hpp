@@ -173,7 +173,7 @@ class pipeline_run<Work, Policy> {
     return renumbered(scheduled(a), a.members, training_.job.ranks());
   }
   [[nodiscard]] planned_iteration scheduled(arrangement const& a) const {
-    auto answer = policy_.schedule(a.job);
+    auto answer = schedule_under(policy_, a);
     if (!answer.has_plan()) throw invalid_problem("plan", answer.reason);
     if constexpr (requires { policy_.repeated(a, answer.plan); })
       if (auto all = policy_.repeated(a, answer.plan))

@@ -28,8 +28,9 @@ struct situation {
 /// How training goes on without lost ranks. `p(situation)` returns the next arrangement. It has all
 /// stages, only live ranks, and as many micro-batches in all as the start. The state goes to its
 /// ranks from those of `now`, and is lost where none of a stage is alive. `p.schedule(job)` plans
-/// an iteration of an arrangement's job. With `p.every` above 0 all ranks go back to the last
-/// checkpoint, one each so many iterations; without, only the interrupted iteration is done again.
+/// an iteration of an arrangement's job where that has no schedule itself. With `p.every` above 0
+/// all ranks go back to the last checkpoint, one each so many iterations; without, only the
+/// interrupted iteration is done again.
 ///
 /// After an `interim` arrangement's iteration `p(situation)` is asked without a loss: no rank of
 /// `now` is dead. `p.start(job)`, where there is one, is the arrangement in which a run begins.
@@ -55,6 +56,13 @@ template <training_policy P>
     return policy.start(job);
   else
     return starting_arrangement(job);
+}
+
+/// Returns the schedule of an arrangement or, where it has none, the policy's for its job.
+template <training_policy P>
+[[nodiscard]] solution<pipeline_schedule> schedule_under(P const& policy, arrangement const& a) {
+  if (a.schedule.order.empty()) return policy.schedule(a.job);
+  return {.plan = a.schedule, .status = status::feasible};
 }
 
 }  // namespace shunt
