@@ -227,14 +227,15 @@ SHUNT_INLINE loss_draft column_plans::best(bool chains) {
   };
   std::vector<candidate> found;
   std::set<std::vector<column_block>> tried;
-  ticks shortest = std::numeric_limits<ticks>::max();
+  constexpr ticks none = std::numeric_limits<ticks>::max();
+  ticks shortest = none;
   ticks const by = std::max<ticks>(1, *least / 500);
   auto limit = *least;
   left_ = effort_ / 4;
   auto const goes_on = [&] {
     return tried.empty() || (left_ > 0 && limit < shortest && std::ssize(tried) < candidates_);
   };
-  for (std::int32_t step = 0; step < 2 * candidates_ && goes_on(); ++step, limit += by)
+  for (std::int32_t step = 0; step <= 2 * candidates_ && goes_on(); ++step, limit += by)
     for (bool const few : {false, true}) {
       if (!goes_on()) break;
       auto blocks = search.under(limit, {.chains = chains, .few = few});
@@ -242,12 +243,12 @@ SHUNT_INLINE loss_draft column_plans::best(bool chains) {
       ticks longest = 0;
       for (auto const& b : blocks) {
         auto const p = plan_of(b).period;
-        longest = p == 0 ? std::numeric_limits<ticks>::max() : std::max(longest, p);
-        if (longest > shortest) break;
+        longest = p == 0 ? none : std::max(longest, p);
+        if (longest == none) break;
       }
+      if (longest == none) continue;
       shortest = std::min(shortest, longest);
-      if (longest < std::numeric_limits<ticks>::max())
-        found.push_back({longest, std::move(blocks)});
+      found.push_back({longest, std::move(blocks)});
     }
   if (found.empty()) {
     best.reason = "no order was found under the ranks' caps";
