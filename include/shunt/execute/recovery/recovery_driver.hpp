@@ -52,9 +52,6 @@ class recovery_driver {
   }
 
  private:
-  /// A rank is at most one iteration ahead of another: with two programs it never waits for more.
-  static constexpr std::int64_t lookahead = 2;
-
   /// Returns the next iteration before which a rank joins or all pause, or the end.
   [[nodiscard]] std::int64_t next_stop() const {
     auto stop = config_.end;
@@ -168,26 +165,23 @@ class recovery_driver {
                                 .plan = current_,
                                 .rest = std::exchange(rest_, nullptr),
                                 .opening = opening});
+    auto const ahead = config_.plan_serves ? recovery::lookahead : stop - first;
     auto submitted = first;
-    auto const submit_until = [&](std::int64_t end) {
-      for (; submitted < end; ++submitted) session.submit(program_of(submitted - first));
-    };
-    submit_until(config_.plan_serves ? std::min(stop, first + lookahead) : stop);
     bool serves = true;
+    auto const completes = [&](std::int32_t n) {
+      for (; submitted < std::min(stop, report_.end + ahead); ++submitted)
+        session.submit(program_of(submitted - first));
+      return session.wait_until(n);
+    };
     ticks before = 0;
-    for (std::int32_t n = 1; report_.end < stop && session.wait_until(n); ++n) {
+    for (std::int32_t n = 1; report_.end < stop && completes(n); ++n) {
       ticks const now = session.completed_at(n);
       if (n == 1 && redoing_) report_.losses.back().redo = since_redo.now();
       redoing_ = false;
       broken_ = 0;
       announce(report_.dead, now, n > 1 ? std::optional(now - before) : std::nullopt);
       before = now;
-      if (!config_.plan_serves || submitted == stop) continue;
-      serves = config_.plan_serves(report_.end);
-      if (serves)
-        submit_until(std::min(stop, report_.end + lookahead));
-      else
-        stop = submitted;
+      if (submitted < stop && !config_.plan_serves(report_.end)) serves = false, stop = submitted;
     }
     redoing_ = false;
     outcome const& result = report_.sessions.back().result = session.wait();

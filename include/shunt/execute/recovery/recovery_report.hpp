@@ -65,6 +65,8 @@ struct recovery {
   /// have begun, and `plan` is called again. Ranks then get their programs only `lookahead` ahead.
   /// All processes must get the same answer.
   std::function<bool(std::int64_t)> plan_serves{};
+  /// A rank is at most one iteration ahead of another: with two programs it never waits for more.
+  static constexpr std::int64_t lookahead = 2;
 };
 
 /// An iteration that is completed by all ranks that live after it. The ranks in `dead` took no
