@@ -2,6 +2,7 @@
 // alive.
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -206,6 +207,47 @@ void add_policy(json& out, result const& r) {
                             {"reason", m.reason}});
 }
 
+/// Prints a worker as JSON: as text at once, for a plan may have millions of operations.
+void print_worker(std::ostream& out, result const& r, shunt::rank_id rank, std::int64_t peak) {
+  auto const w = r.job.worker_of(rank);
+  auto stages = json::array();
+  for (shunt::worker const held : r.job.workers_of(rank)) stages.push_back(held.stage.value());
+  json head{{"pipeline", w.pipeline.value()},
+            {"stage", w.stage.value()},
+            {"stages", std::move(stages)},
+            {"stash_peak", peak}};
+  if (!r.answer.plan.overlapped.empty()) head["overlapped"] = r.answer.plan.overlapped[rank];
+  std::string text = head.dump();
+  text.back() = ',';  // in place of the closing brace
+  text += "\"ops\":[";
+  auto const number = [&](char const* key, std::int64_t value) {
+    std::array<char, 20> digits;
+    text += key;
+    text.append(digits.data(), std::to_chars(digits.data(), digits.end(), value).ptr);
+  };
+  auto const add = [&](shunt::operation const& op, char kind, shunt::interval const& when) {
+    text += text.back() == '[' ? "{\"kind\":\"" : ",{\"kind\":\"";
+    text += kind;
+    number("\",\"pipeline\":", op.pipeline.value());
+    number(",\"microbatch\":", op.microbatch.value());
+    number(",\"stage\":", op.stage.value());
+    number(",\"start\":", when.start);
+    number(",\"end\":", when.end);
+    text += '}';
+  };
+  std::size_t next = 0;  // redundant forward
+  for (std::size_t i = 0; i < r.answer.plan.order[rank].size(); ++i) {
+    if (r.has_redundant())
+      for (auto const& extra = r.bamboo->redundant->redundant[rank];
+           next < extra.size() && extra[next].before == static_cast<std::int32_t>(i); ++next)
+        add(extra[next].forward, 'R', r.redundant.redundant[rank][next]);
+    auto op = r.answer.plan.order[rank][i];
+    if (op.kind == shunt::op_kind::step) op.pipeline = w.pipeline;
+    add(op, letter(op.kind), r.table.times[rank][i]);
+  }
+  out << (text += "]}");
+}
+
 void write_json(result const& r) {
   bool const found = r.answer.has_plan();
   json out{{"solver", r.solver},
@@ -214,9 +256,10 @@ void write_json(result const& r) {
            {"period", found ? json(r.period()) : json()},
            {"lower_bound", static_cast<shunt::ticks>(r.answer.lower_bound)},
            {"plan_us", r.microseconds},
-           {"bubble", !found              ? json()
-                      : r.has_redundant() ? json(r.bamboo->bubble(r.redundant, r.period()))
-                                          : json(shunt::bubble_share(r.job, r.answer.plan))},
+           {"bubble", !found ? json()
+                      : r.has_redundant()
+                          ? json(r.bamboo->bubble(r.redundant, r.period()))
+                          : json(shunt::bubble_share(r.job, r.answer.plan, r.period()))},
            {"staggered_step", r.answer.plan.staggered_step},
            {"reason", r.answer.reason}};
   if (r.bamboo) out["bamboo"] = shown(*r.bamboo);
@@ -230,38 +273,13 @@ void write_json(result const& r) {
     for (shunt::stage_id s : shunt::ids<shunt::stage_id>(found ? r.job.stages : 0))
       out["ranks"].push_back(r.job.rank_of({0, s}).value());
   }
-  out["workers"] = json::array();
-  if (found) {
-    auto const peaks = shunt::stash_peak(r.job, r.answer.plan);
-    for (shunt::rank_id rank : shunt::ids<shunt::rank_id>(r.job.ranks())) {
-      auto const w = r.job.worker_of(rank);
-      auto ops = json::array();
-      auto const add = [&](json op, shunt::interval const& when) {
-        op["start"] = when.start, op["end"] = when.end;
-        ops.push_back(std::move(op));
-      };
-      std::size_t next = 0;  // redundant forward
-      for (std::size_t i = 0; i < r.answer.plan.order[rank].size(); ++i) {
-        if (r.has_redundant())
-          for (auto const& extra = r.bamboo->redundant->redundant[rank];
-               next < extra.size() && extra[next].before == static_cast<std::int32_t>(i); ++next)
-            add(shown(extra[next].forward, "R"), r.redundant.redundant[rank][next]);
-        auto op = r.answer.plan.order[rank][i];
-        if (op.kind == shunt::op_kind::step) op.pipeline = w.pipeline;
-        add(shown(op, std::string(1, letter(op.kind))), r.table.times[rank][i]);
-      }
-      auto stages = json::array();
-      for (shunt::worker const held : r.job.workers_of(rank)) stages.push_back(held.stage.value());
-      json shown{{"pipeline", w.pipeline.value()},
-                 {"stage", w.stage.value()},
-                 {"stages", std::move(stages)},
-                 {"stash_peak", peaks[rank]}};
-      if (!r.answer.plan.overlapped.empty()) shown["overlapped"] = r.answer.plan.overlapped[rank];
-      shown["ops"] = std::move(ops);
-      out["workers"].push_back(std::move(shown));
-    }
-  }
-  shunt::print_json(std::cout, out);
+  shunt::json_printer printer(std::cout);
+  for (auto const& [key, value] : out.items()) printer.field(key, value);
+  auto const peaks = found ? shunt::stash_peak(r.job, r.answer.plan)
+                           : shunt::indexed<shunt::rank_id, std::int64_t>();
+  printer.list("workers", shunt::ids<shunt::rank_id>(peaks.size()),
+               [&](shunt::rank_id rank) { print_worker(std::cout, r, rank, peaks[rank]); });
+  printer.end();
 }
 
 /// Who goes on as what, in a line.

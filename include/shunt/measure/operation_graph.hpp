@@ -5,6 +5,7 @@
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
@@ -34,6 +35,7 @@ struct operation_graph {
 
   struct node {
     rank_id rank{};
+    stage_id stage{};              ///< Of the operation; of a pair, of the first.
     std::int32_t index = 0;        ///< In the rank's list; of a pair, the first.
     std::int32_t before = none;    ///< The previous node in the list.
     std::int32_t producer = none;  ///< The node that produces the input.
@@ -46,15 +48,14 @@ struct operation_graph {
     ticks duration = 0;
   };
   std::vector<node> nodes{};
-  std::size_t operations = 0;  ///< In all lists.
+  indexed<rank_id, std::int32_t> first{}, last{};  ///< The first and last node of each rank.
+  std::size_t operations = 0;                      ///< In all lists.
   /// Fewer than `operations` if the orders of the ranks wait for each other: the rest never starts.
   std::size_t reached = 0;
 
   /// Returns whether every operation can start.
   [[nodiscard]] constexpr bool executable() const { return reached == operations; }
 };
-
-namespace detail {}  // namespace detail
 
 /// Returns the graph of a schedule.
 /// Requires one list per rank and only operations of the job.

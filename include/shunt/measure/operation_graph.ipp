@@ -100,7 +100,14 @@ SHUNT_CONSTEXPR operation_graph graph_of(pipeline_job const& job,
   graph.operations = all;
   graph.nodes.reserve(all);
   std::vector<std::int32_t> node_of(all, none), waiter(all, none), next_waiter(ranks, none),
-      next(ranks, 0), last(ranks, none);
+      next(ranks, 0);
+  graph.first = graph.last = indexed<rank_id, std::int32_t>(ranks, none);
+  auto const append = [&](operation_graph::node const& n) {
+    auto const own = static_cast<std::int32_t>(graph.nodes.size());
+    if (n.before == none) graph.first[n.rank] = own;
+    graph.last[n.rank] = own;
+    graph.nodes.push_back(n);
+  };
   std::vector<std::size_t> next_pair(ranks, 0);
 
   // operations that a step waits for, by stage; without a staggered step all count as stage 0
@@ -122,7 +129,7 @@ SHUNT_CONSTEXPR operation_graph graph_of(pipeline_job const& job,
     for (std::int32_t& i = next[r.index()]; i < static_cast<std::int32_t>(list.size()); ++i) {
       operation const& o = list[static_cast<std::size_t>(i)];
       auto const own = static_cast<std::int32_t>(graph.nodes.size());
-      operation_graph::node node{.rank = r, .index = i, .before = last[r.index()]};
+      operation_graph::node node{.rank = r, .stage = o.stage, .index = i, .before = graph.last[r]};
       if (o.kind == op_kind::step) {
         if (left[reduced_with(o)] > 0) {
           before_step[reduced_with(o)].push_back(r.value());
@@ -130,9 +137,8 @@ SHUNT_CONSTEXPR operation_graph graph_of(pipeline_job const& job,
         }
         node.is_step = true;
         node.duration = cost_of(job, o, r);
-        graph.nodes.push_back(node);
+        append(node);
         ++graph.reached;
-        last[r.index()] = own;
         continue;
       }
       std::int64_t blocked = detail::producers::nowhere;
@@ -161,8 +167,7 @@ SHUNT_CONSTEXPR operation_graph graph_of(pipeline_job const& job,
         waiter[at] = r.value();
         break;
       }
-      graph.nodes.push_back(node);
-      last[r.index()] = own;
+      append(node);
       next_pair[r.index()] += node.pair;
       for (std::int32_t part = 0; part <= static_cast<std::int32_t>(node.pair); ++part) {
         auto const at =

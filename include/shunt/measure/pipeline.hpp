@@ -54,6 +54,11 @@ namespace shunt {
 [[nodiscard]] SHUNT_CONSTEXPR double bubble_share(pipeline_job const& job,
                                                   pipeline_schedule const& schedule);
 
+/// As above, of a schedule whose period takes `length` ticks.
+/// Throws std::invalid_argument if the schedule is not one of the job, nor a part of one.
+[[nodiscard]] SHUNT_CONSTEXPR double bubble_share(pipeline_job const& job,
+                                                  pipeline_schedule const& schedule, ticks length);
+
 /// Returns the stash peak of each rank, in units of the job's stash weights (micro-batches by
 /// default). In an overlapped pair the forward counts before the backward.
 /// Throws std::invalid_argument if the schedule is not one of the job, nor a part of one.

@@ -53,11 +53,19 @@ SHUNT_CONSTEXPR ticks period(pipeline_job const& job, pipeline_schedule const& s
 }
 
 SHUNT_CONSTEXPR ticks period(pipeline_job const& job, pipeline_schedule const& schedule) {
-  return period(job, schedule, steady_times(job, schedule));
+  stage_groups const in(job);
+  auto const graph = detail::executable_graph(job, schedule);
+  return detail::period_of(job, schedule, in, graph,
+                           detail::steady_state(job, schedule, in, graph).times.end);
 }
 
 SHUNT_CONSTEXPR double bubble_share(pipeline_job const& job, pipeline_schedule const& schedule) {
-  double const length = static_cast<double>(period(job, schedule));
+  return bubble_share(job, schedule, period(job, schedule));
+}
+
+SHUNT_CONSTEXPR double bubble_share(pipeline_job const& job, pipeline_schedule const& schedule,
+                                    ticks length) {
+  detail::require_match(job, schedule);
   double busy = 0, live = 0;
   stage_groups const in(job);
   for (stage_group const& c : in.all)
@@ -73,7 +81,7 @@ SHUNT_CONSTEXPR double bubble_share(pipeline_job const& job, pipeline_schedule c
             static_cast<double>(cost_of(job, a, r) + cost_of(job, b, r) - cost_of(job, a, b, r));
       }
     }
-  double const available = live * length;
+  double const available = live * static_cast<double>(length);
   return available > 0 ? 1 - busy / available : 0;
 }
 

@@ -7,8 +7,10 @@
 /// stage groups then drift apart until group c starts r_c after the earliest one in every
 /// iteration. The distance of iterations settles at the least Theta for which starts r exist with
 /// r_c + Theta >= end of group c, steps included.
-/// Complexity: linear in the operations n; `steady_start` takes O(C n + C^3 log Theta) and C^2
-/// memory for C stage groups.
+/// Complexity: linear in the operations n; for C stage groups `steady_start` takes O(k n) with k a
+/// few where the groups hardly wait for each other, at worst O(C n + C^3 log Theta) and C^2 memory.
+#include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <vector>
 
@@ -28,20 +30,38 @@ namespace detail {
 
 inline constexpr ticks no_start = std::numeric_limits<ticks>::min() / 2;
 
-/// Sets the ends of the nodes of a graph. Groups that start `no_start` take no part, nor do nodes
-/// that depend on no participating node.
-SHUNT_CONSTEXPR void run(pipeline_job const& job, pipeline_schedule const& schedule,
-                         stage_groups const& in, operation_graph const& graph,
-                         stage_group_starts const& start, std::vector<ticks>& end);
+/// The ends of the nodes of a graph from given starts of its groups. Groups that start at
+/// `no_start` take no part, nor do nodes that depend on no participating node.
+struct graph_times {
+  std::vector<ticks> end{};  ///< by node
+  /// By stage, or at 0 of all stages where the step is not staggered: the latest node that a step
+  /// waits for, and its end.
+  std::vector<std::int32_t> last{};
+  std::vector<ticks> ready{};
+
+  SHUNT_CONSTEXPR void run(pipeline_job const& job, pipeline_schedule const& schedule,
+                           stage_groups const& in, operation_graph const& graph,
+                           stage_group_starts const& start);
+};
 
 /// Throws std::invalid_argument where the schedule is not one of the job, nor a part of one.
 SHUNT_CONSTEXPR void require_match(pipeline_job const& job, pipeline_schedule const& schedule);
 /// Throws std::invalid_argument where the timetable is not one of the schedule.
 SHUNT_CONSTEXPR void require_match(pipeline_schedule const& schedule, timetable const& table);
 
-SHUNT_CONSTEXPR timetable table_of(pipeline_job const& job, pipeline_schedule const& schedule,
-                                   stage_groups const& in, operation_graph const& graph,
-                                   stage_group_starts const& start);
+/// Returns the graph of a schedule.
+/// Throws std::invalid_argument where the schedule is not one of the job, nor a part of one, or its
+/// workers wait for each other.
+SHUNT_CONSTEXPR operation_graph executable_graph(pipeline_job const& job,
+                                                 pipeline_schedule const& schedule);
+
+SHUNT_CONSTEXPR timetable table_of(pipeline_schedule const& schedule, operation_graph const& graph,
+                                   std::vector<ticks> const& end);
+
+/// Returns the period of a schedule that can be executed, from the ends of its nodes.
+SHUNT_CONSTEXPR ticks period_of(pipeline_job const& job, pipeline_schedule const& schedule,
+                                stage_groups const& in, operation_graph const& graph,
+                                std::vector<ticks> const& end);
 
 /// Sets the starts that attain the period theta. path[c][d]: longest path from the start of c to
 /// the end of d.
@@ -54,10 +74,37 @@ SHUNT_CONSTEXPR bool settles(std::vector<stage_group_starts> const& path, ticks 
 SHUNT_CONSTEXPR ticks least_theta(std::vector<stage_group_starts> const& path, ticks low,
                                   ticks high, stage_group_starts& start);
 
-SHUNT_CONSTEXPR stage_group_starts steady_start(pipeline_job const& job,
-                                                pipeline_schedule const& schedule,
-                                                stage_groups const& in,
-                                                operation_graph const& graph);
+/// The steady state of a graph: starts, and times from them.
+///
+/// A run of the graph from starts r gives max_c (r_c + A[c][d]) for all groups d at once: value
+/// iteration. Theta rises to the mean of a cycle of critical paths wherever one is above it, so it
+/// is never above the least that settles; it is this least one where the starts no longer move.
+/// Where that takes more than C runs, the matrix A is computed, in C runs more.
+class steady_state {
+ public:
+  SHUNT_CONSTEXPR steady_state(pipeline_job const& job, pipeline_schedule const& schedule,
+                               stage_groups const& in, operation_graph const& graph);
+
+  stage_group_starts start{};
+  graph_times times{};
+  std::int64_t passes = 0;  ///< over the nodes
+
+ private:
+  /// Runs the graph from `start`.
+  SHUNT_CONSTEXPR void run();
+  /// Returns the group from whose start the critical path to the end of group d leads.
+  [[nodiscard]] SHUNT_CONSTEXPR std::size_t origin_of(std::size_t d) const;
+  /// Returns the largest mean of a cycle of critical paths, rounded up.
+  [[nodiscard]] SHUNT_CONSTEXPR ticks cycle_mean() const;
+  /// Sets `start` from the matrix A.
+  SHUNT_CONSTEXPR void start_from_paths();
+
+  pipeline_job const& job_;
+  pipeline_schedule const& schedule_;
+  stage_groups const& in_;
+  operation_graph const& graph_;
+  std::vector<std::int32_t> latest_;  // by group: the node that ends last
+};
 
 }  // namespace detail
 

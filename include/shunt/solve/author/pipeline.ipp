@@ -98,10 +98,8 @@ SHUNT_CONSTEXPR solution<pipeline_schedule> evaluated(pipeline_job const& job,
     return answer;
   }
   stage_groups const in(job);
-  stage_group_starts start;  // all at 0
-  if (answer.plan.staggered_step) start = detail::steady_start(job, answer.plan, in, graph);
-  answer.objective = static_cast<double>(
-      period(job, answer.plan, detail::table_of(job, answer.plan, in, graph, start)));
+  answer.objective = static_cast<double>(detail::period_of(
+      job, answer.plan, in, graph, detail::steady_state(job, answer.plan, in, graph).times.end));
   answer.status = answer.objective == answer.lower_bound ? status::optimal : status::feasible;
   return answer;
 }

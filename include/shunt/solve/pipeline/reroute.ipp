@@ -25,9 +25,10 @@ SHUNT_CONSTEXPR solution<pipeline_schedule> reroute::operator()(pipeline_job con
   std::vector<char> dead(static_cast<std::size_t>(job.ranks()), 0);
   for (worker const& w : job.dead) dead[job.rank_of(w).index()] = true;
   indexed<rank_id, detail::operation_streams> streams(static_cast<std::size_t>(job.ranks()));
+  std::vector<std::vector<operation>> parts(static_cast<std::size_t>(job.ranks()));  // by host
+  std::vector<rank_id> used;
   for (rank_id r : ids<rank_id>(job.ranks())) {
-    std::vector<std::vector<operation>> parts(static_cast<std::size_t>(job.ranks()));
-    std::vector<rank_id> used;
+    used.clear();
     for (operation const& o : schedule.order[r]) {
       if (o.kind == op_kind::step) continue;
       rank_id const host = dead[r.index()] || in_proportion
@@ -36,7 +37,7 @@ SHUNT_CONSTEXPR solution<pipeline_schedule> reroute::operator()(pipeline_job con
       if (parts[host.index()].empty()) used.push_back(host);
       parts[host.index()].push_back(o);
     }
-    for (rank_id const host : used) streams[host].push_back(std::move(parts[host.index()]));
+    for (rank_id const host : used) streams[host].push_back(std::exchange(parts[host.index()], {}));
   }
   if (auto merged = detail::merge_streams(job, streams); merged.complete) {
     merged.schedule.staggered_step = schedule.staggered_step;

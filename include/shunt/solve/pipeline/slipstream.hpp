@@ -50,9 +50,13 @@ struct slipstream {
   /// ends above the bound, the last quarter as a whole effort of its own.
   [[nodiscard]] solution<pipeline_schedule> planned(pipeline_job const& job) const;
   /// One attempt: searches, plain transforms, then local search. It ends early at `bound`, the
-  /// least period with or without split backwards; `least` is the bound of all plans.
-  [[nodiscard]] solution<pipeline_schedule> attempt(pipeline_job const& job, ticks least,
-                                                    ticks bound, std::int64_t within) const;
+  /// least period with or without split backwards; `least` is the bound of all plans. `plain` keeps
+  /// the transforms for further attempts.
+  [[nodiscard]] solution<pipeline_schedule> attempt(
+      pipeline_job const& job, ticks least, ticks bound, std::int64_t within,
+      std::optional<solution<pipeline_schedule>>& plain) const;
+  /// Returns 1F1B, re-routed, split and staggered as configured; no plan under other layouts.
+  [[nodiscard]] solution<pipeline_schedule> transformed(pipeline_job const& job) const;
   /// Replaces `best` where `found` is a plan with a smaller period.
   static void keep(solution<pipeline_schedule>& best, solution<pipeline_schedule> found);
 };

@@ -2,6 +2,7 @@
 #include "shunt/solve/pipeline/slipstream.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -62,17 +63,18 @@ SHUNT_INLINE solution<pipeline_schedule> slipstream::planned(pipeline_job const&
               bound = split ? least : fused_period_bound(job, stagger);
   std::int64_t const one_run = std::int64_t{job.total_microbatches()} * job.stages * 2;
   auto left = effort;
-  auto best = attempt(job, least, bound, left - left / 4);
+  std::optional<solution<pipeline_schedule>> plain;
+  auto best = attempt(job, least, bound, left - left / 4, plain);
   for (left /= 4; left >= one_run; left /= 4) {
     if (best.has_plan() && best.objective <= static_cast<double>(bound)) break;
-    keep(best, attempt(job, least, bound, left - left / 4));
+    keep(best, attempt(job, least, bound, left - left / 4, plain));
   }
   return best;
 }
 
-SHUNT_INLINE solution<pipeline_schedule> slipstream::attempt(pipeline_job const& job, ticks least,
-                                                             ticks bound,
-                                                             std::int64_t within) const {
+SHUNT_INLINE solution<pipeline_schedule> slipstream::attempt(
+    pipeline_job const& job, ticks least, ticks bound, std::int64_t within,
+    std::optional<solution<pipeline_schedule>>& plain) const {
   bool const moves = reroute && (!job.dead.empty() || job.uneven());
   bool const twice = pool && moves && rule != routing::pooled;
   routing const first = reroute ? rule : routing::own;
@@ -96,19 +98,24 @@ SHUNT_INLINE solution<pipeline_schedule> slipstream::attempt(pipeline_job const&
     keep(best, evaluated(job, search.schedule()));
     if (best.objective <= static_cast<double>(bound)) return best;
   }
-  if (auto const form = job.layout.form();
-      form == stage_layout::shape::linear ||
-      (form == stage_layout::shape::custom && !runs_of(job).empty())) {
-    auto simple =
-        reroute ? shunt::reroute{.rule = rule}(job, one_f_one_b{}(job).plan) : one_f_one_b{}(job);
-    if (split && simple.has_plan()) simple = split_backward{}(job, std::move(simple.plan));
-    if (stagger && simple.has_plan()) simple = stagger_step{}(job, std::move(simple.plan));
-    keep(best, std::move(simple));
-  }
+  if (!plain) plain = transformed(job);
+  keep(best, *plain);
   if (best.has_plan() && left > 0)
     keep(best, improve_order{.reroute = reroute && rule != routing::round_robin,
                              .effort = left}(job, best.plan));
   return best;
+}
+
+SHUNT_INLINE solution<pipeline_schedule> slipstream::transformed(pipeline_job const& job) const {
+  auto const form = job.layout.form();
+  if (form != stage_layout::shape::linear &&
+      (form != stage_layout::shape::custom || runs_of(job).empty()))
+    return {.plan = {}, .status = status::limit_reached};
+  auto simple =
+      reroute ? shunt::reroute{.rule = rule}(job, one_f_one_b{}(job).plan) : one_f_one_b{}(job);
+  if (split && simple.has_plan()) simple = split_backward{}(job, std::move(simple.plan));
+  if (stagger && simple.has_plan()) simple = stagger_step{}(job, std::move(simple.plan));
+  return simple;
 }
 
 SHUNT_INLINE void slipstream::keep(solution<pipeline_schedule>& best,

@@ -75,8 +75,9 @@ class list_scheduler {
 
   /// A micro-batch at a stage. The cells of a desk are sorted by the order in which they go first.
   struct cell {
-    // before and after: the cells at the neighbouring stages
-    std::int32_t rank_stage = nowhere, before = nowhere, after = nowhere;
+    // the cells at the neighbouring stages, and the stages on ranks that they belong to
+    std::int32_t before = nowhere, after = nowhere, rank_stage_before = nowhere,
+                 rank_stage_after = nowhere;
   };
   struct owner {
     pipeline_id pipeline{};
@@ -128,7 +129,6 @@ class list_scheduler {
   [[nodiscard]] ticks lasting(ticks time, std::int32_t c) const {
     return alike_ ? time : time * lengths_[static_cast<std::size_t>(c)];
   }
-  [[nodiscard]] rank_stage const& rank_stage_of(std::int32_t c) const;
 
   /// Sets of cells are bits, lowest place first.
   void put(rank_stage const& d, std::int32_t word, std::int32_t c);

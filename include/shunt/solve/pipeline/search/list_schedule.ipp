@@ -35,14 +35,15 @@ SHUNT_INLINE void list_scheduler::run(stage_policies const& policies) {
   clock_.clear();
   for (auto& d : rank_stages_) prepare(d, policies[d.stage]);
   for (auto& r : ranks_) prepare(r);
-  for (std::int32_t next = clock_.winner(); clock_[next] != winner_tree::never;
-       next = clock_.winner()) {
+  // An operation wakes other ranks later than now: only a backward_weight may take no time.
+  for (std::int32_t next = clock_.winner(); clock_[next] != winner_tree::never;) {
     ticks const now = clock_[next];
     rank_state& r = ranks_[static_cast<std::size_t>(next)];
     arrive(r, now);
     while (r.idle_from <= now && start_something(r, now)) continue;
     clock_.set(next, r.idle_from > now ? (r.done == r.all ? winner_tree::never : r.idle_from)
                                        : next_arrival(r));
+    next = clock_.winner_after(next, now);
   }
   for (rank_state const& r : ranks_) {
     if (r.done == r.first_done) continue;
@@ -71,7 +72,9 @@ SHUNT_INLINE pipeline_schedule list_scheduler::schedule(bool staggered_step) con
     for (std::int32_t i = from.first_done; i < from.done; ++i) {
       auto const [kind, at_cell] = done_[static_cast<std::size_t>(i)];
       auto const& of = owner_of(at_cell);
-      list.push_back({kind, of.pipeline, rank_stage_of(at_cell).stage, of.microbatch});
+      auto d = rank_stages_.begin() + from.first_rank_stage;
+      while (at_cell >= d->first + d->cells) ++d;
+      list.push_back({kind, of.pipeline, d->stage, of.microbatch});
     }
   }
   append_steps(stage_groups_, plan);
@@ -105,7 +108,7 @@ SHUNT_INLINE void list_scheduler::place_cells(routes const& to, routing rule) {
                  ? p.value()
                  : (p.value() - host.value() + job_.pipelines) % job_.pipelines});
       }
-  std::vector<std::int32_t> cell_of(cells_.size(), nowhere);
+  std::vector<std::int32_t> cell_of(cells_.size(), nowhere), rank_stage_of(cells_.size(), nowhere);
   std::int32_t next_cell = 0, next_done = 0, next_word = 0;
   for (rank_id r : ids<rank_id>(job_.ranks())) {
     auto& rank = ranks_[r.index()];
@@ -142,7 +145,7 @@ SHUNT_INLINE void list_scheduler::place_cells(routes const& to, routing rule) {
       };
       place_all(0);
       for (rerouted_cell const& g : list) {
-        cells_[static_cast<std::size_t>(next_cell)].rank_stage =
+        rank_stage_of[static_cast<std::size_t>(next_cell)] =
             static_cast<std::int32_t>(rank_stages_.size());
         owners_[static_cast<std::size_t>(next_cell)] = {.pipeline = g.pipeline,
                                                         .microbatch = g.microbatch};
@@ -176,8 +179,12 @@ SHUNT_INLINE void list_scheduler::place_cells(routes const& to, routing rule) {
       auto at_stage = index(p, 0, m);
       for (std::int32_t s = 1; s < job_.stages; ++s, at_stage += next_stage) {
         auto const a = cell_of[at_stage], b = cell_of[at_stage + next_stage];
-        cells_[static_cast<std::size_t>(a)].after = b;
-        cells_[static_cast<std::size_t>(b)].before = a;
+        auto &here = cells_[static_cast<std::size_t>(a)],
+             &next = cells_[static_cast<std::size_t>(b)];
+        here.after = b;
+        here.rank_stage_after = rank_stage_of[static_cast<std::size_t>(b)];
+        next.before = a;
+        next.rank_stage_before = rank_stage_of[static_cast<std::size_t>(a)];
       }
     }
 }
@@ -207,10 +214,6 @@ SHUNT_INLINE list_scheduler::rank_stage* list_scheduler::rank_stages_of(rank_sta
 
 SHUNT_INLINE list_scheduler::owner const& list_scheduler::owner_of(std::int32_t c) const {
   return owners_[static_cast<std::size_t>(c)];
-}
-
-SHUNT_INLINE list_scheduler::rank_stage const& list_scheduler::rank_stage_of(std::int32_t c) const {
-  return rank_stages_[static_cast<std::size_t>(at(c).rank_stage)];
 }
 
 SHUNT_INLINE void list_scheduler::put(rank_stage const& d, std::int32_t word, std::int32_t c) {
@@ -344,7 +347,7 @@ SHUNT_INLINE bool list_scheduler::start_forward(rank_state& r, choice const& wha
   ++d.stashed;
   ++d.in_flight;
   if (at(c).after != nowhere) {
-    rank_stage& next = rank_stages_[static_cast<std::size_t>(at(at(c).after).rank_stage)];
+    rank_stage& next = rank_stages_[static_cast<std::size_t>(at(c).rank_stage_after)];
     send(forward_on_the_way_, next.forwards_coming, next,
          {end + job_.transfer(d.rank, next.rank), at(c).after});
   } else {
@@ -368,7 +371,7 @@ SHUNT_INLINE bool list_scheduler::start_input(rank_state& r, choice const& what,
   else
     --d.stashed;
   if (at(c).before != nowhere) {
-    rank_stage& next = rank_stages_[static_cast<std::size_t>(at(at(c).before).rank_stage)];
+    rank_stage& next = rank_stages_[static_cast<std::size_t>(at(c).rank_stage_before)];
     send(gradient_on_the_way_, next.gradients_coming, next,
          {end + job_.transfer(d.rank, next.rank), at(c).before});
   }

@@ -25,6 +25,10 @@ class winner_tree {
   void clear();
   /// Returns the player with the earliest time, the lowest of several.
   [[nodiscard]] std::int32_t winner() const;
+  /// Returns `winner()` after the winner `last` of time `when` was set to a later time.
+  /// Requires that no other player was set to `when` or to an earlier time since `last` has won.
+  /// Complexity: O(1) where the winner stands in the same block of eight.
+  [[nodiscard]] std::int32_t winner_after(std::int32_t last, ticks when) const;
   /// Returns the time of a player.
   [[nodiscard]] ticks operator[](std::int32_t player) const;
   /// Sets the time of a player.
@@ -32,6 +36,8 @@ class winner_tree {
 
  private:
   static ticks least(ticks const* c);
+  /// Returns the lowest of eight players with this time, or 32.
+  static unsigned first_at(ticks const* c, ticks when);
   std::vector<std::vector<ticks>> levels_{};  // the players, the minima of eight players, and so on
 };
 

@@ -22,13 +22,21 @@ SHUNT_INLINE void winner_tree::clear() {
 SHUNT_INLINE std::int32_t winner_tree::winner() const {
   std::size_t at = 0;
   ticks const first = least(levels_.back().data());
-  for (std::size_t l = levels_.size(); l-- > 0;) {
-    ticks const* const c = levels_[l].data() + 8 * at;
-    auto const same = [&](std::size_t i) { return static_cast<unsigned>(c[i] == first) << i; };
-    at = 8 * at + static_cast<unsigned>(std::countr_zero(same(0) | same(1) | same(2) | same(3) |
-                                                         same(4) | same(5) | same(6) | same(7)));
-  }
+  for (std::size_t l = levels_.size(); l-- > 0;)
+    at = 8 * at + first_at(levels_[l].data() + 8 * at, first);
   return static_cast<std::int32_t>(at);
+}
+
+SHUNT_INLINE std::int32_t winner_tree::winner_after(std::int32_t last, ticks when) const {
+  std::int32_t const block = last / 8 * 8;
+  auto const in_block = static_cast<std::int32_t>(first_at(levels_[0].data() + block, when));
+  return in_block < 8 ? block + in_block : winner();
+}
+
+SHUNT_INLINE unsigned winner_tree::first_at(ticks const* c, ticks when) {
+  auto const same = [&](std::size_t i) { return static_cast<unsigned>(c[i] == when) << i; };
+  return static_cast<unsigned>(std::countr_zero(same(0) | same(1) | same(2) | same(3) | same(4) |
+                                                same(5) | same(6) | same(7)));
 }
 
 SHUNT_INLINE ticks winner_tree::operator[](std::int32_t player) const {
