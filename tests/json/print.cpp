@@ -30,9 +30,8 @@ TEST(print, a_list_is_printed_item_by_item) {
   printer.list("items", std::vector<int>{1, 2}, [&](int n) { out << "{\"n\":" << n << "}"; });
   printer.list("none", std::vector<int>{}, [](int) {});
   printer.end();
-  EXPECT_EQ(out.str(),
-            "{\n  \"a\": [1,2],\n  \"items\": [\n    {\"n\":1},\n    {\"n\":2}\n  ],\n"
-            "  \"none\": []\n}\n");
+  EXPECT_EQ(out.str(), "{\n  \"a\": [1,2],\n  \"items\": [\n    {\"n\":1},\n    {\"n\":2}\n  ],\n"
+                       "  \"none\": []\n}\n");
 }
 
 TEST(print, ids_are_numbers) {
