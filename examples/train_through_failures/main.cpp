@@ -121,7 +121,7 @@ int program(int argc, char** argv) {
       "--slow", slow,
       "workers whose forwards and backwards take so many times as long from an iteration "
       "on, 1 for as long as before: pipeline:stagexfactor@iteration,... The run finds "
-      "them by its own times and plans around them (with --op-ms)");
+      "them by its own times and plans around them");
   app.add_option("--timeout", timeout,
                  "milliseconds of silence after which a worker is given up (0: 50 of a thread, "
                  "2000 of a process)");
@@ -140,8 +140,9 @@ int program(int argc, char** argv) {
   app.add_flag("--joins", order.joins)->group("");
 
   app.group("Time");
-  app.add_option("--op-ms", op_ms,
-                 "milliseconds that one unit of cost takes (0: operations take what they take)");
+  auto const* const unit = app.add_option(
+      "--op-ms", op_ms,
+      "milliseconds that one unit of cost takes (0: operations take what they take; 5 with --slow)");
   app.add_option("--forward", costs[0], "cost of a forward, in units; one value or one a stage");
   app.add_option("--backward-input", costs[1], "cost of the gradient of a stage's input");
   app.add_option("--backward-weight", costs[2], "cost of the gradient of a stage's parameters");
@@ -176,6 +177,7 @@ int program(int argc, char** argv) {
     t.gradient_type = parse_gradients(gradients);
     refuse_if(kill_at < -1, "kill-at", "must be at least -1, is " + std::to_string(kill_at));
     if (kill_at >= 0) o.kill_at = kill_at;
+    if (!o.slow.empty() && unit->count() == 0) op_ms = 5;
     refuse_if(!(op_ms >= 0 && op_ms <= 60'000), "op-ms", "must be between 0 and 60000");
     t.unit = std::chrono::nanoseconds(std::llround(op_ms * 1e6));
     refuse_if(timeout < 0 || timeout > 60'000, "timeout", "must be between 0 and 60000");

@@ -154,7 +154,7 @@ inline void validate_slow(options const& o) {
   }
   if (o.slow.empty()) return;
   refuse_if(o.training.unit.count() == 0, "slow",
-            "needs --op-ms: a worker is slow beside the times that are planned");
+            "needs --op-ms above 0: a worker is slow beside the times that are planned");
   refuse_if(!o.out.empty(), "slow", "can't be together with --out");
   refuse_if(o.compare_schedules, "slow", "can't be together with --compare-schedules");
   refuse_if(o.cuda(), "slow", "needs --engine threads, inline or gloo");
