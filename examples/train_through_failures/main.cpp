@@ -140,9 +140,9 @@ int program(int argc, char** argv) {
   app.add_flag("--joins", order.joins)->group("");
 
   app.group("Time");
-  auto const* const unit = app.add_option(
-      "--op-ms", op_ms,
-      "milliseconds that one unit of cost takes (0: operations take what they take; 5 with --slow)");
+  auto const* const unit = app.add_option("--op-ms", op_ms,
+                                          "milliseconds that one unit of cost takes (0: operations "
+                                          "take what they take; 5 with --slow)");
   app.add_option("--forward", costs[0], "cost of a forward, in units; one value or one a stage");
   app.add_option("--backward-input", costs[1], "cost of the gradient of a stage's input");
   app.add_option("--backward-weight", costs[2], "cost of the gradient of a stage's parameters");
