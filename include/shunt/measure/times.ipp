@@ -16,7 +16,7 @@ namespace shunt::detail {
 SHUNT_CONSTEXPR void graph_times::run(pipeline_job const& job, pipeline_schedule const& schedule,
                                       stage_groups const& in, operation_graph const& graph,
                                       stage_group_starts const& start) {
-  end.resize(graph.nodes.size());
+  end.assign(graph.nodes.size(), 0);
   last.assign(static_cast<std::size_t>(job.stages), operation_graph::none);
   ready.assign(last.size(), no_start);
   bool const together = !schedule.staggered_step;
@@ -120,7 +120,7 @@ SHUNT_CONSTEXPR steady_state::steady_state(pipeline_job const& job,
       schedule_(schedule),
       in_(in),
       graph_(graph),
-      latest_(in.all.size()) {
+      latest_(in.all.size(), operation_graph::none) {
   run();
   if (!schedule.staggered_step) return;
   ticks theta = cycle_mean();
