@@ -96,7 +96,9 @@ TEST(slow_pace, every_rank_hears_the_same_verdict_of_the_same_iteration) {
         verdicts.push_back(sum);
       }
       for (rank_id const r : ids<rank_id>(plan.ranks.size())) {
-        if (!plan.ranks[r].instructions.empty()) EXPECT_EQ(work.heard[r.index()], verdicts);
+        if (!plan.ranks[r].instructions.empty()) {
+          EXPECT_EQ(work.heard[r.index()], verdicts);
+        }
       }
     };
     if (round % 3 != 0) hears(inline_executor{});
