@@ -34,6 +34,23 @@ TEST(drawing, elements_are_well_formed) {
   EXPECT_NE(out.str().find("<title>tip &lt;1&gt;</title>"), std::string::npos);
 }
 
+TEST(drawing, a_long_title_has_smaller_letters) {
+  std::string const title(60, 'm');
+  auto const size_in = [&](double width) {
+    drawing picture(width, 50);
+    picture.title(100, title);
+    std::ostringstream out;
+    out << picture;
+    std::string const key = "font-size=\"";
+    return std::stod(out.str().substr(out.str().find(key) + key.size()));
+  };
+  EXPECT_EQ(size_in(2000), 15);
+  double const small = size_in(500);
+  EXPECT_LT(small, 15);
+  EXPECT_LE(drawing::width_of(title, small), 400);
+  EXPECT_GE(drawing::width_of(title, small), 350);
+}
+
 TEST(drawing, letters_of_several_bytes_count_once) {
   EXPECT_DOUBLE_EQ(drawing::width_of("\xc2\xb5s"), drawing::width_of("us"));
 }

@@ -61,8 +61,7 @@ SHUNT_INLINE void write_svg(std::ostream& out, line_chart const& chart) {
   }
 
   drawing picture(chart.width, chart.height);
-  if (!chart.title.empty())
-    picture.text(left, 22, chart.title, anchor::start, colour::ink, 15, true);
+  if (!chart.title.empty()) picture.title(left, chart.title);
   auto const colour_of = [&](std::size_t i) { return colours[i % colours.size()]; };
   auto const dashed = [&](std::size_t i) { return chart.lines[i].dashed || i >= colours.size(); };
   for (std::size_t i = 0; i < places.size(); ++i) {

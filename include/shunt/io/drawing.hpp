@@ -50,6 +50,8 @@ class drawing {
   void text(double x, double y, std::string_view what, anchor at = anchor::start,
             std::string_view fill = colour::ink, double size = font_size, bool bold = false,
             bool turned = false);
+  /// Adds the picture's title from x on, in smaller letters where it would leave the picture.
+  void title(double x, std::string_view what);
   /// Adds diagonal lines across a rectangle.
   void hatch(double x, double y, double w, double h, std::string_view stroke, double distance = 6);
 

@@ -82,6 +82,12 @@ SHUNT_INLINE void drawing::text(double x, double y, std::string_view what, ancho
   close(escaped(what), "text");
 }
 
+SHUNT_INLINE void drawing::title(double x, std::string_view what) {
+  constexpr double full = 15;
+  double const room = width_ - x - 8, wide = 1.1 * width_of(what, full);  // bold
+  text(x, 22, what, anchor::start, colour::ink, wide > room ? full * room / wide : full, true);
+}
+
 SHUNT_INLINE void drawing::hatch(double x, double y, double w, double h, std::string_view stroke,
                                  double distance) {
   std::string data;

@@ -39,7 +39,7 @@ SHUNT_INLINE void write_svg(std::ostream& out, heat_map const& map) {
   double const left = 72, right = map.width - 110, top = map.title.empty() ? 16 : 40;
   double const bottom = top + std::max(row_height * static_cast<double>(rows), 60.0);
   drawing picture(map.width, bottom + 52);
-  if (!map.title.empty()) picture.text(left, 22, map.title, anchor::start, colour::ink, 15, true);
+  if (!map.title.empty()) picture.title(left, map.title);
 
   // 64 shades; neighbours of one shade are one rectangle. Each extends a pixel under the next, so
   // that no gap shows.

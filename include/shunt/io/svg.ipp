@@ -158,8 +158,7 @@ SHUNT_INLINE void write_svg(std::ostream& out, gantt const& chart, gantt_style c
   double const top = y + (legend.empty() ? 0 : 26), bottom = top + rows * row_height;
 
   drawing picture(style.width, bottom + 48);
-  if (!style.title.empty())
-    picture.text(left, 22, style.title, anchor::start, colour::ink, 15, true);
+  if (!style.title.empty()) picture.title(left, style.title);
   // Besides its lighter shade a later chunk has one stroke in its upper left corner for each chunk
   // before it.
   auto const mark_chunk = [&](double from, double at, double w, std::int32_t chunk) {
