@@ -53,7 +53,7 @@ void report_progress(Run& run, shunt::report_sink const& say) {
   } else {
     auto const pace = std::make_shared<seen_pace>();
     on_change_of_pace(run, [pace](seen_pace const& c, std::int64_t) { *pace = c; });
-    run.on_plan = [&run, &say, pace](shunt::planned_iteration const& plan, std::int64_t iteration) {
+    run.on_plan = [&say, pace](shunt::planned_iteration const& plan, std::int64_t iteration) {
       made_plan made{iteration, plan.period, {}, std::exchange(*pace, {})};
       for (auto const& w : plan.job.dead) made.dead.push_back(plan.job.rank_of(w));
       say(shunt::report_of("plan", made));
