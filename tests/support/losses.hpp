@@ -30,8 +30,8 @@ inline worker_losses without(worker_losses losses, std::vector<std::int32_t> con
 
 /// Returns random losses of at most 4 x 4 ranks with links, caps, spares and costs of all kinds.
 inline worker_losses random_losses(random_cases& random) {
-  auto losses =
-      losses_of(random.roll(1, 4), random.roll(1, 4), random.roll(1, 3), random.roll(1, 6));
+  auto const pipelines = random.roll(1, 4), each = random.roll(1, 4), layers = random.roll(1, 3);
+  auto losses = losses_of(pipelines, each, layers, random.roll(1, 6));
   auto& job = losses.job;
   job.costs = {.forward = random.costs(job.stages, 1, 4),
                .backward_input = random.costs(job.stages, 1, 4),
@@ -71,7 +71,8 @@ inline worker_losses random_losses(random_cases& random) {
                    .moving = random.roll(0, 50),
                    .within_node = random.roll(0, 2) * .5,
                    .between_nodes = random.roll(0, 2) * .25};
-  losses.until_next = random.roll(0, 1) * random.roll(1, 3000);
+  bool const lasting = random.roll(0, 1) == 1;
+  losses.until_next = lasting ? random.roll(1, 3000) : 0;
   return losses;
 }
 

@@ -34,7 +34,8 @@ TEST(best_policy, goes_on_through_random_losses) {
   int plans = 0, ends = 0;
   for (int round = 0; round < 40; ++round) {
     SCOPED_TRACE(round);
-    auto job = stepping_job_of(d.roll(2, 4), d.roll(2, 6), d.roll(1, 4));
+    auto const pipelines = d.roll(2, 4), stages = d.roll(2, 6);
+    auto job = stepping_job_of(pipelines, stages, d.roll(1, 4));
     job.costs.forward = d.costs(job.stages, 1, 4);
     auto now = starting_arrangement(job);
     std::vector<rank_id> dead;

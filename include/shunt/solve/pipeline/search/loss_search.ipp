@@ -137,6 +137,10 @@ SHUNT_INLINE loss_draft loss_search::normalized(std::int32_t joining) {
   }
   auto now = job;
   now.dead = answer.plan.dead;
+  auto players = played;  // whose caps the parts have
+  for (rank_id const r : ids<rank_id>(players.size()))
+    if (players[r.index()] < 0) players[r.index()] = r;
+  now.memory = from_.caps_of(players);
   return planned(now, played);
 }
 
