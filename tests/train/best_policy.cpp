@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
 #include "shunt/check/pipeline.hpp"
@@ -34,13 +35,13 @@ TEST(best_policy, goes_on_through_random_losses) {
   int plans = 0, ends = 0;
   for (int round = 0; round < 40; ++round) {
     SCOPED_TRACE(round);
-    auto const pipelines = d.roll(2, 4), stages = d.roll(2, 6);
+    auto const pipelines = d.roll(2, 4), stages = d.roll(2, 5);
     auto job = stepping_job_of(pipelines, stages, d.roll(1, 4));
     job.costs.forward = d.costs(job.stages, 1, 4);
     auto now = starting_arrangement(job);
     std::vector<rank_id> dead;
     best_rule const rule{.planner = {.effort = 50'000}};
-    for (int n = d.roll(1, 4); n > 0; --n) {
+    for (int n = d.roll(1, 6); n > 0 && std::ssize(dead) + 1 < job.ranks(); --n) {
       rank_id const lost = d.roll(0, job.ranks() - 1);
       if (std::binary_search(dead.begin(), dead.end(), lost)) continue;
       dead.insert(std::lower_bound(dead.begin(), dead.end(), lost), lost);
