@@ -73,5 +73,10 @@ TEST(per_pipeline, what_is_no_number_of_microbatches_is_told_with_its_pipeline) 
   EXPECT_EQ(told(most), "microbatches: pipelines x stages x microbatches is beyond 32 bits");
 }
 
+TEST(per_pipeline, shares_are_even) {
+  EXPECT_EQ(even_shares(8, 3), (std::vector<std::int32_t>{3, 3, 2}));
+  EXPECT_EQ(even_shares(2, 1), (std::vector<std::int32_t>{2}));
+}
+
 }  // namespace
 }  // namespace shunt::tests::per_pipeline_test

@@ -91,10 +91,5 @@ TEST(arrangement, what_a_change_costs) {
   EXPECT_EQ(change.next, starting_arrangement(job()));
 }
 
-TEST(arrangement, shares_are_even) {
-  EXPECT_EQ(even_shares(8, 3), (std::vector<std::int32_t>{3, 3, 2}));
-  EXPECT_EQ(even_shares(2, 1), (std::vector<std::int32_t>{2}));
-}
-
 }  // namespace
 }  // namespace shunt::tests::arrangement_test

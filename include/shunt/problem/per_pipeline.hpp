@@ -46,6 +46,10 @@ class per_pipeline {
   std::vector<std::int64_t> before_{};  // sums of the first 0, 1, .. counts
 };
 
+/// Splits micro-batches over pipelines as evenly as can be; the first ones have more.
+/// Requires a pipeline.
+[[nodiscard]] std::vector<std::int32_t> even_shares(std::int32_t microbatches, std::size_t parts);
+
 }  // namespace shunt
 
 #ifndef SHUNT_COMPILED

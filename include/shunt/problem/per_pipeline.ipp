@@ -32,4 +32,11 @@ SHUNT_CONSTEXPR bool per_pipeline::uniform() const {
                                 [&](std::int32_t count) { return count == list_.front(); });
 }
 
+SHUNT_INLINE std::vector<std::int32_t> even_shares(std::int32_t microbatches, std::size_t parts) {
+  auto const n = static_cast<std::int32_t>(parts);
+  std::vector<std::int32_t> all(parts, microbatches / n);
+  for (std::int32_t i = 0; i < microbatches % n; ++i) ++all[static_cast<std::size_t>(i)];
+  return all;
+}
+
 }  // namespace shunt

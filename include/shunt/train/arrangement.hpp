@@ -86,10 +86,6 @@ void validate(arrangement const& a, pipeline_job const& start, std::span<rank_id
                                            std::span<layer_copy const> copies,
                                            per_stage const& state, std::span<rank_id const> dead);
 
-/// Splits micro-batches over pipelines as evenly as can be; the first ones have more.
-/// Requires a pipeline.
-[[nodiscard]] std::vector<std::int32_t> even_shares(std::int32_t microbatches, std::size_t parts);
-
 }  // namespace shunt
 
 #ifndef SHUNT_COMPILED

@@ -31,7 +31,8 @@ SHUNT_INLINE pipeline_job column_plans::job_of(column_block const& block) const 
   for (auto const& c : block.columns) borders.push_back(c.end);
   pipeline_job one{.pipelines = block.widest(),
                    .stages = static_cast<std::int32_t>(block.columns.size())};
-  one.microbatches = per_pipeline(shared_evenly(block.microbatches, one.pipelines));
+  one.microbatches =
+      per_pipeline(even_shares(block.microbatches, static_cast<std::size_t>(one.pipelines)));
   one.costs = {.forward = summed(job.costs.forward, borders),
                .backward_input = summed(job.costs.backward_input, borders),
                .backward_weight = summed(job.costs.backward_weight, borders),

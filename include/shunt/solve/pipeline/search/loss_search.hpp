@@ -25,6 +25,8 @@ class loss_search {
   [[nodiscard]] std::vector<priced_move> const& prices() const { return prices_; }
 
  private:
+  // By part, the rank that plays it where all live ranks keep their own; -1: none.
+  [[nodiscard]] std::vector<rank_id> own_parts() const;
   [[nodiscard]] loss_draft rerouted();
   [[nodiscard]] loss_draft normalized(std::int32_t joining);
   [[nodiscard]] loss_draft dropped();

@@ -103,13 +103,14 @@ SHUNT_INLINE loss_draft loss_search::planned(pipeline_job const& job,
   return d;
 }
 
-SHUNT_INLINE loss_draft loss_search::rerouted() {
-  auto const& job = merged_;
-  std::vector<rank_id> played(static_cast<std::size_t>(job.ranks()), -1);
+SHUNT_INLINE std::vector<rank_id> loss_search::own_parts() const {
+  std::vector<rank_id> played(static_cast<std::size_t>(merged_.ranks()), -1);
   for (rank_id const r : from_.live)
-    if (r.value() < job.ranks()) played[r.index()] = r;
-  return planned(job, played);
+    if (r.value() < merged_.ranks()) played[r.index()] = r;
+  return played;
 }
+
+SHUNT_INLINE loss_draft loss_search::rerouted() { return planned(merged_, own_parts()); }
 
 SHUNT_INLINE loss_draft loss_search::normalized(std::int32_t joining) {
   auto const& job = merged_;
@@ -127,9 +128,7 @@ SHUNT_INLINE loss_draft loss_search::normalized(std::int32_t joining) {
     d.reason = "the failures are spread already";
     return d;
   }
-  std::vector<rank_id> played(static_cast<std::size_t>(job.ranks()), -1);
-  for (rank_id const r : from_.live)
-    if (r.value() < job.ranks()) played[r.index()] = r;
+  auto played = own_parts();
   std::int32_t spare = job.ranks();
   for (auto const& change : answer.plan.changes) {
     played[change.to.index()] = change.from ? *change.from : rank_id(spare++);
@@ -177,7 +176,8 @@ SHUNT_INLINE loss_draft loss_search::dropped() {
   auto now = job;
   now.dead.clear();
   now.pipelines = whole;
-  now.microbatches = per_pipeline(shared_evenly(job.total_microbatches(), whole));
+  now.microbatches =
+      per_pipeline(even_shares(job.total_microbatches(), static_cast<std::size_t>(whole)));
   for (auto list : {&stage_costs::forward, &stage_costs::backward_input,
                     &stage_costs::backward_weight, &stage_costs::step}) {
     if ((job.costs.*list).size() <= static_cast<std::size_t>(job.stages)) continue;

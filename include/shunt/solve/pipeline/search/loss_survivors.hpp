@@ -55,10 +55,6 @@ struct loss_draft {
   text reason{};
 };
 
-/// Returns the micro-batches of pipelines that share them evenly; the first ones have more.
-[[nodiscard]] std::vector<std::int32_t> shared_evenly(std::int32_t microbatches,
-                                                      std::int32_t pipelines);
-
 }  // namespace shunt::detail
 
 #ifndef SHUNT_COMPILED

@@ -14,13 +14,6 @@ SHUNT_INLINE held_states::held_states(std::int32_t ranks, std::int32_t stages)
     : stages_(stages),
       has_(static_cast<std::size_t>(ranks) * static_cast<std::size_t>(stages), 0) {}
 
-SHUNT_INLINE std::vector<std::int32_t> shared_evenly(std::int32_t microbatches,
-                                                     std::int32_t pipelines) {
-  std::vector<std::int32_t> all(static_cast<std::size_t>(pipelines), microbatches / pipelines);
-  for (std::int32_t p = 0; p < microbatches % pipelines; ++p) ++all[static_cast<std::size_t>(p)];
-  return all;
-}
-
 SHUNT_INLINE loss_survivors::loss_survivors(worker_losses const& of)
     : losses(of), held(of.job.ranks() + of.spares, of.job.stages) {
   auto const& job = of.job;
