@@ -75,6 +75,7 @@ TEST(per_pipeline, what_is_no_number_of_microbatches_is_told_with_its_pipeline) 
 
 TEST(per_pipeline, shares_are_even) {
   EXPECT_EQ(even_shares(8, 3), (std::vector<std::int32_t>{3, 3, 2}));
+  EXPECT_EQ(even_shares(7, 3), (std::vector<std::int32_t>{3, 2, 2}));
   EXPECT_EQ(even_shares(2, 1), (std::vector<std::int32_t>{2}));
 }
 

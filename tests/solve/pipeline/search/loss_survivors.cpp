@@ -27,9 +27,5 @@ TEST(loss_survivors, spares_are_alive_and_have_nothing) {
   EXPECT_EQ(links(2, 1), 5);
 }
 
-TEST(loss_survivors, micro_batches_are_shared_evenly) {
-  EXPECT_EQ(detail::shared_evenly(7, 3), (std::vector<std::int32_t>{3, 2, 2}));
-}
-
 }  // namespace
 }  // namespace shunt::tests::loss_survivors_test
