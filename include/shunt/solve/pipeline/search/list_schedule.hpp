@@ -61,7 +61,7 @@ class list_scheduler {
 
   /// Returns false where the caps were too small for these policies.
   [[nodiscard]] bool complete() const { return left_ == 0; }
-  [[nodiscard]] std::int64_t operations() const { return static_cast<std::int64_t>(done_.size()); }
+  [[nodiscard]] std::int64_t operations() const { return operations_; }
   [[nodiscard]] shunt::stage_groups const& stage_groups() const { return stage_groups_; }
   /// Returns the earliest start and latest end of each stage group over its live ranks; [0, 0) for
   /// a group without operations.
@@ -73,11 +73,10 @@ class list_scheduler {
  private:
   static constexpr std::int32_t nowhere = -1;
 
-  /// A micro-batch at a stage. The cells of a desk are sorted by the order in which they go first.
+  /// A micro-batch at a stage: a desk, and its place there. The cells of a desk are sorted by the
+  /// order in which they go first.
   struct cell {
-    // the cells at the neighbouring stages, and the stages on ranks that they belong to
-    std::int32_t before = nowhere, after = nowhere, rank_stage_before = nowhere,
-                 rank_stage_after = nowhere;
+    std::int32_t rank_stage = nowhere, place = 0;
   };
   struct owner {
     pipeline_id pipeline{};
@@ -87,13 +86,23 @@ class list_scheduler {
   };
   struct arrival {
     ticks when;
-    std::int32_t cell;
+    std::int32_t place;
+  };
+  /// The entries of one desk or rank in a table: `stride` apart. Those of a stage group lie side by
+  /// side, because its ranks run at the same time.
+  struct column {
+    std::size_t first = 0, stride = 1;
+    [[nodiscard]] std::size_t operator[](std::int32_t place) const {
+      return first + stride * static_cast<std::size_t>(place);
+    }
   };
   /// A stage on a rank.
   struct rank_stage {
-    std::int32_t rank = 0;
+    rank_id rank{};
+    std::int32_t state = 0;  // of the rank
     stage_id stage{};
-    std::int32_t first = 0, cells = 0, first_word = 0, words = 0;
+    std::int32_t cells = 0, first_word = 0, words = 0;
+    column at{};                        // its cells
     std::int64_t stash = 0, early = 0;  // added by a forward, given back by a backward_input
     std::int64_t room = 0;              // needed by a forward, with the deeper stages of its rank
     ticks forward = 0, input = 0, weight = 0;
@@ -103,7 +112,8 @@ class list_scheduler {
                  gradients_coming = 0, weights = 0, weighed = 0;
   };
   struct rank_state {
-    std::int32_t first_rank_stage = 0, rank_stages = 0, stage_group = 0, first_done = 0, all = 0;
+    std::int32_t first_rank_stage = 0, rank_stages = 0, stage_group = 0, all = 0;
+    column at{};  // its operations
     std::int64_t cap = std::numeric_limits<std::int64_t>::max();
     // of this run
     std::int64_t held = 0;
@@ -112,29 +122,39 @@ class list_scheduler {
   };
   struct choice {
     rank_stage* of = nullptr;
-    std::int32_t place = 0;
+    std::int32_t bit = 0;
     std::int64_t turn = 0;
   };
 
-  /// Assigns the cells to ranks and sorts them for both orders of re-routed micro-batches.
-  void place_cells(routes const& to, routing rule);
+  /// A cell before it has a place.
+  struct rerouted_cell {
+    microbatch_id microbatch{};
+    pipeline_id pipeline{};
+    std::int32_t turn = 0;  // own pipelines first, then those behind it
+  };
+
+  /// Makes ranks and desks, group by group, and returns the cells, desk by desk.
+  std::vector<rerouted_cell> make_desks(routes const& to, routing rule);
+  /// Lays the entries of ranks and desks of each group side by side, and makes the tables.
+  void lay_out();
+  /// Sorts the cells of each desk for both orders of re-routed micro-batches, and links them.
+  void place_cells(std::vector<rerouted_cell> cells);
 
   void prepare(rank_stage& d, stage_policy const& policy);
   void prepare(rank_state& r);
 
   [[nodiscard]] rank_stage* rank_stages_of(rank_state const& r);
-  [[nodiscard]] cell const& at(std::int32_t c) const { return cells_[static_cast<std::size_t>(c)]; }
-  [[nodiscard]] owner const& owner_of(std::int32_t c) const;
   /// Returns the time of an operation of a cell from that of a micro-batch of length 1.
-  [[nodiscard]] ticks lasting(ticks time, std::int32_t c) const {
-    return alike_ ? time : time * lengths_[static_cast<std::size_t>(c)];
+  [[nodiscard]] ticks lasting(ticks time, rank_stage const& d, std::int32_t place) const {
+    return alike_ ? time : time * lengths_[d.at[place]];
   }
 
-  /// Sets of cells are bits, lowest place first.
-  void put(rank_stage const& d, std::int32_t word, std::int32_t c);
+  /// Sets of cells are bits, the first to go lowest.
+  void put(rank_stage const& d, std::int32_t word, std::int32_t place);
   [[nodiscard]] std::int32_t lowest(std::int32_t word) const;
-  void drop(std::int32_t word, std::int32_t place);
-  [[nodiscard]] std::int32_t cell_at(rank_stage const& d, std::int32_t place) const;
+  void drop(std::int32_t word, std::int32_t bit);
+  /// Returns the place of the cell with this bit.
+  [[nodiscard]] std::int32_t place_of(rank_stage const& d, std::int32_t bit) const;
 
   /// Makes the micro-batches available that have arrived by `now`.
   void arrive(rank_state const& r, ticks now);
@@ -148,7 +168,8 @@ class list_scheduler {
   /// Starts the operation that the policies choose. Returns false where none is started.
   bool start_something(rank_state& r, ticks now);
 
-  void begin(rank_state& r, op_kind kind, std::int32_t c, ticks now, ticks end);
+  void begin(rank_state& r, op_kind kind, rank_stage const& d, std::int32_t place, ticks now,
+             ticks end);
 
   /// Passes a result on, and wakes the receiving rank where it idles until then.
   void send(std::vector<arrival>& all, std::int32_t& coming, rank_stage const& d, arrival what);
@@ -158,8 +179,8 @@ class list_scheduler {
   bool start_input(rank_state& r, choice const& what, ticks now);
 
   struct started {
-    op_kind kind = op_kind::forward;
-    std::int32_t cell = 0;
+    std::int32_t place;
+    std::uint32_t kind : 2, desk : 30;  // desk: of those of its rank
   };
 
   pipeline_job const& job_;
@@ -168,15 +189,16 @@ class list_scheduler {
   winner_tree clock_;
   std::vector<rank_state> ranks_{};
   std::vector<rank_stage> rank_stages_{};
-  std::vector<cell> cells_{};
-  std::vector<owner> owners_{};          // by cell
-  std::vector<std::int64_t> lengths_{};  // by cell, where they differ
+  std::vector<cell> before_{}, after_{};  // by cell: that of the neighbouring stage
+  std::vector<owner> owners_{};           // by cell
+  std::vector<std::int64_t> lengths_{};   // by cell, where they differ
   // by desk: the available forwards, then the available input gradients
   std::vector<std::uint64_t> bits_{};
   // by desk: the micro-batches on their way
   std::vector<arrival> forward_on_the_way_{}, gradient_on_the_way_{};
-  std::vector<std::int32_t> weights_{};  // by desk: the cells with a backward_weight, in order
+  std::vector<std::int32_t> weights_{};  // by desk: the places with a backward_weight, in order
   std::vector<started> done_{};          // by rank: its operations in order
+  std::int64_t operations_ = 0;
   std::vector<interval> spans_{};        // by stage group
   std::int64_t left_ = 0;
 };

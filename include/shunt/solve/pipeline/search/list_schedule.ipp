@@ -16,20 +16,15 @@ SHUNT_INLINE list_scheduler::list_scheduler(pipeline_job const& job, bool split,
       alike_(job.lengths.empty()),
       stage_groups_(job),
       clock_(static_cast<std::size_t>(job.ranks())) {
-  auto const cells = job.cells();
-  ranks_.resize(static_cast<std::size_t>(job.ranks()));
-  cells_.resize(cells);
-  owners_.resize(cells);
-  if (!alike_) lengths_.resize(cells);
-  for (auto* list : {&forward_on_the_way_, &gradient_on_the_way_}) list->resize(cells);
-  weights_.resize(cells);
-  done_.resize(cells * (split ? 3 : 2));
-  place_cells(routes(job, rule, turn), rule);
+  operations_ = static_cast<std::int64_t>(job.cells() * (split ? 3 : 2));
+  auto cells = make_desks(routes(job, rule, turn), rule);
+  lay_out();
+  place_cells(std::move(cells));
   spans_.resize(stage_groups_.all.size());
 }
 
 SHUNT_INLINE void list_scheduler::run(stage_policies const& policies) {
-  left_ = static_cast<std::int64_t>(done_.size());
+  left_ = operations_;
   std::fill(bits_.begin(), bits_.end(), 0);
   for (auto& s : spans_) s = {std::numeric_limits<ticks>::max(), 0};
   clock_.clear();
@@ -46,7 +41,7 @@ SHUNT_INLINE void list_scheduler::run(stage_policies const& policies) {
     next = clock_.winner_after(next, now);
   }
   for (rank_state const& r : ranks_) {
-    if (r.done == r.first_done) continue;
+    if (r.done == 0) continue;
     auto& span = spans_[static_cast<std::size_t>(r.stage_group)];
     span = {std::min(span.start, r.began), std::max(span.end, r.idle_from)};
   }
@@ -63,70 +58,83 @@ SHUNT_INLINE ticks list_scheduler::makespan() const {
 SHUNT_INLINE pipeline_schedule list_scheduler::schedule(bool staggered_step) const {
   pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(ranks_.size()),
                          .staggered_step = staggered_step};
-  for (rank_id r : ids<rank_id>(job_.ranks())) {
-    auto const& from = ranks_[r.index()];
+  for (rank_state const& from : ranks_) {
+    if (from.all == 0) continue;
+    auto const* const desks = rank_stages_.data() + from.first_rank_stage;
+    auto& list = plan.order[desks->rank];
     auto const& held = stage_groups_.all[static_cast<std::size_t>(from.stage_group)].stages;
-    auto& list = plan.order[r];
-    if (from.first_done == from.all) continue;
-    list.reserve(static_cast<std::size_t>(from.done - from.first_done) + held.size());
-    for (std::int32_t i = from.first_done; i < from.done; ++i) {
-      auto const [kind, at_cell] = done_[static_cast<std::size_t>(i)];
-      auto const& of = owner_of(at_cell);
-      auto d = rank_stages_.begin() + from.first_rank_stage;
-      while (at_cell >= d->first + d->cells) ++d;
-      list.push_back({kind, of.pipeline, d->stage, of.microbatch});
+    list.reserve(static_cast<std::size_t>(from.done) + held.size());
+    for (std::int32_t i = 0; i < from.done; ++i) {
+      started const& what = done_[from.at[i]];
+      rank_stage const& d = desks[what.desk];
+      auto const& of = owners_[d.at[what.place]];
+      list.push_back({static_cast<op_kind>(what.kind), of.pipeline, d.stage, of.microbatch});
     }
   }
   append_steps(stage_groups_, plan);
   return plan;
 }
 
-SHUNT_INLINE void list_scheduler::place_cells(routes const& to, routing rule) {
-  auto const index = [&](pipeline_id p, stage_id s, microbatch_id m) { return job_.cell(p, s, m); };
-  struct rerouted_cell {
-    microbatch_id microbatch;
-    pipeline_id pipeline;
-    std::int32_t turn;  // own pipelines first, then those behind it
+SHUNT_INLINE std::vector<list_scheduler::rerouted_cell> list_scheduler::make_desks(
+    routes const& to, routing rule) {
+  auto const stages = static_cast<std::size_t>(job_.stages);
+  std::vector<rank_id> by_group;
+  for (rank_id r : ids<rank_id>(job_.ranks())) by_group.push_back(r);
+  std::sort(by_group.begin(), by_group.end(), [&](rank_id a, rank_id b) {
+    return std::pair(stage_groups_.of[a], a) < std::pair(stage_groups_.of[b], b);
+  });
+  // desks with and without cells, by rank and place of the stage in the group
+  std::vector<std::size_t> first_desk(by_group.size() + 1, 0), first_cell;
+  auto const held = [&](rank_id r) -> auto const& {
+    return stage_groups_.all[static_cast<std::size_t>(stage_groups_.of[r])].stages;
   };
-  // [rank][place of the stage in the stage group]
-  std::vector<std::vector<std::vector<rerouted_cell>>> at(ranks_.size());
-  for (rank_id r : ids<rank_id>(job_.ranks()))
-    at[r.index()].resize(
-        stage_groups_.all[static_cast<std::size_t>(stage_groups_.of[r])].stages.size());
-  for (stage_id s : ids<stage_id>(job_.stages))
-    for (microbatch_id m : ids<microbatch_id>(job_.microbatches.most()))
-      for (pipeline_id p : ids<pipeline_id>(job_.pipelines)) {
-        if (m >= job_.microbatches[p]) continue;
-        pipeline_id const host = to.host(p, s, m);
-        rank_id const r = job_.rank_of({host, s});
-        auto const& held = stage_groups_.all[static_cast<std::size_t>(stage_groups_.of[r])].stages;
-        auto const place =
-            static_cast<std::size_t>(std::lower_bound(held.begin(), held.end(), s) - held.begin());
-        at[r.index()][place].push_back(
-            {m, p,
-             rule == routing::pooled
-                 ? p.value()
-                 : (p.value() - host.value() + job_.pipelines) % job_.pipelines});
-      }
-  std::vector<std::int32_t> cell_of(cells_.size(), nowhere), rank_stage_of(cells_.size(), nowhere);
-  std::int32_t next_cell = 0, next_done = 0, next_word = 0;
-  for (rank_id r : ids<rank_id>(job_.ranks())) {
-    auto& rank = ranks_[r.index()];
-    rank.stage_group = stage_groups_.of[r];
-    rank.first_rank_stage = static_cast<std::int32_t>(rank_stages_.size());
-    rank.first_done = next_done;
+  std::size_t desks = 0;
+  for (rank_id r : by_group) {
+    first_desk[r.index()] = desks;
+    desks += held(r).size();
+  }
+  std::vector<std::size_t> desk_of;  // by worker
+  for (pipeline_id p : ids<pipeline_id>(job_.pipelines))
+    for (stage_id s : ids<stage_id>(job_.stages)) {
+      rank_id const r = job_.rank_of({p, s});
+      auto const at = std::lower_bound(held(r).begin(), held(r).end(), s) - held(r).begin();
+      desk_of.push_back(first_desk[r.index()] + static_cast<std::size_t>(at));
+    }
+  auto const each_cell = [&](auto const& visit) {
+    for (stage_id s : ids<stage_id>(job_.stages))
+      for (microbatch_id m : ids<microbatch_id>(job_.microbatches.most()))
+        for (pipeline_id p : ids<pipeline_id>(job_.pipelines)) {
+          if (m >= job_.microbatches[p]) continue;
+          pipeline_id const host = to.host(p, s, m);
+          visit(desk_of[host.index() * stages + s.index()],
+                rerouted_cell{m, p,
+                              rule == routing::pooled
+                                  ? p.value()
+                                  : (p.value() - host.value() + job_.pipelines) % job_.pipelines});
+        }
+  };
+  first_cell.assign(desks + 1, 0);
+  each_cell([&](std::size_t desk, rerouted_cell const&) { ++first_cell[desk + 1]; });
+  for (std::size_t d = 0; d < desks; ++d) first_cell[d + 1] += first_cell[d];
+  std::vector<rerouted_cell> cells(job_.cells());
+  auto next = first_cell;
+  each_cell([&](std::size_t desk, rerouted_cell const& c) { cells[next[desk]++] = c; });
+
+  std::int32_t next_word = 0;
+  auto const& c = job_.costs;
+  for (rank_id r : by_group) {
+    rank_state rank{.first_rank_stage = static_cast<std::int32_t>(rank_stages_.size()),
+                    .stage_group = stage_groups_.of[r]};
     if (auto const cap = job_.stash_limit(r)) rank.cap = *cap;
-    auto const& held = stage_groups_.all[static_cast<std::size_t>(rank.stage_group)].stages;
-    for (std::size_t i = 0; i < held.size(); ++i) {
-      auto& list = at[r.index()][i];
-      if (list.empty()) continue;
-      stage_id const s = held[i];
-      auto const& c = job_.costs;
+    for (std::size_t i = 0; i < held(r).size(); ++i) {
+      std::size_t const desk = first_desk[r.index()] + i;
+      if (first_cell[desk] == first_cell[desk + 1]) continue;
+      stage_id const s = held(r)[i];
       ticks const weight = job_.cost_on(c.backward_weight, r, s);
-      rank_stage d{.rank = r.value(),
+      rank_stage d{.rank = r,
+                   .state = static_cast<std::int32_t>(ranks_.size()),
                    .stage = s,
-                   .first = next_cell,
-                   .cells = static_cast<std::int32_t>(list.size()),
+                   .cells = static_cast<std::int32_t>(first_cell[desk + 1] - first_cell[desk]),
                    .first_word = next_word};
       d.words = (d.cells + 63) / 64;
       d.stash = job_.stash.forward[s];
@@ -134,59 +142,104 @@ SHUNT_INLINE void list_scheduler::place_cells(routes const& to, routing rule) {
       d.forward = job_.cost_on(c.forward, r, s);
       d.input = job_.cost_on(c.backward_input, r, s) + (split_ ? 0 : weight);
       d.weight = weight;
-      // re-routed ones first: the own pipeline takes the last turn
-      auto const place_all = [&](std::int32_t last_turn) {
-        std::sort(list.begin(), list.end(), [&](rerouted_cell const& a, rerouted_cell const& b) {
-          auto const turn = [&](rerouted_cell const& g) {
-            return (g.turn + last_turn) % job_.pipelines;
-          };
-          return std::pair(a.microbatch, turn(a)) < std::pair(b.microbatch, turn(b));
-        });
-      };
-      place_all(0);
-      for (rerouted_cell const& g : list) {
-        rank_stage_of[static_cast<std::size_t>(next_cell)] =
-            static_cast<std::int32_t>(rank_stages_.size());
-        owners_[static_cast<std::size_t>(next_cell)] = {.pipeline = g.pipeline,
-                                                        .microbatch = g.microbatch};
-        if (!alike_)
-          lengths_[static_cast<std::size_t>(next_cell)] = job_.length_of(g.pipeline, g.microbatch);
-        cell_of[index(g.pipeline, s, g.microbatch)] = next_cell++;
-      }
-      place_all(job_.pipelines - 1);
-      for (std::int32_t place = 0; place < d.cells; ++place) {
-        rerouted_cell const& g = list[static_cast<std::size_t>(place)];
-        std::int32_t const own = cell_of[index(g.pipeline, s, g.microbatch)];
-        owners_[static_cast<std::size_t>(own)].rerouted_first = place;
-        owners_[static_cast<std::size_t>(d.first + place)].at_rerouted_first = own;
-      }
-      next_done += d.cells * (split_ ? 3 : 2);
+      rank.all += d.cells * (split_ ? 3 : 2);
       next_word += 2 * d.words;
       rank_stages_.push_back(d);
     }
     rank.rank_stages = static_cast<std::int32_t>(rank_stages_.size()) - rank.first_rank_stage;
-    rank.all = next_done;
     std::int64_t room = 0;
     for (std::int32_t i = rank.rank_stages; i-- > 0;) {
       auto& d = rank_stages_[static_cast<std::size_t>(rank.first_rank_stage + i)];
       d.room = room += d.stash;
     }
+    ranks_.push_back(rank);
   }
   bits_.resize(static_cast<std::size_t>(next_word));
-  for (pipeline_id p : ids<pipeline_id>(job_.pipelines))
-    for (microbatch_id m : ids<microbatch_id>(job_.microbatches[p])) {
-      auto const next_stage = static_cast<std::size_t>(job_.microbatches[p]);
-      auto at_stage = index(p, 0, m);
-      for (std::int32_t s = 1; s < job_.stages; ++s, at_stage += next_stage) {
-        auto const a = cell_of[at_stage], b = cell_of[at_stage + next_stage];
-        auto &here = cells_[static_cast<std::size_t>(a)],
-             &next = cells_[static_cast<std::size_t>(b)];
-        here.after = b;
-        here.rank_stage_after = rank_stage_of[static_cast<std::size_t>(b)];
-        next.before = a;
-        next.rank_stage_before = rank_stage_of[static_cast<std::size_t>(a)];
-      }
+  return cells;
+}
+
+SHUNT_INLINE void list_scheduler::lay_out() {
+  std::size_t cells = 0, operations = 0;
+  // side by side where the longest column is not much longer than the others
+  auto const lay = [](auto* first, auto* last, auto length, std::size_t& next) {
+    std::size_t longest = 0, all = 0;
+    for (auto* i = first; i != last; ++i) {
+      auto const own = static_cast<std::size_t>((*i).*length);
+      longest = std::max(longest, own);
+      all += own;
     }
+    auto const width = static_cast<std::size_t>(last - first);
+    bool const beside = longest * width <= all + all / 4;
+    std::size_t const from = next;
+    for (auto* i = first; i != last; ++i) {
+      i->at = beside ? column{from + static_cast<std::size_t>(i - first), width} : column{next, 1};
+      if (!beside) next += static_cast<std::size_t>((*i).*length);
+    }
+    if (beside) next += longest * width;
+  };
+  for (std::size_t from = 0, to = 0; from < ranks_.size(); from = to) {
+    while (to < ranks_.size() && ranks_[to].stage_group == ranks_[from].stage_group) ++to;
+    lay(&ranks_[from], ranks_.data() + to, &rank_state::all, operations);
+    auto const& last = ranks_[to - 1];
+    lay(rank_stages_.data() + ranks_[from].first_rank_stage,
+        rank_stages_.data() + last.first_rank_stage + last.rank_stages, &rank_stage::cells, cells);
+  }
+  done_.resize(operations);
+  for (auto* table : {&before_, &after_}) table->resize(cells);
+  owners_.resize(cells);
+  if (!alike_) lengths_.resize(cells);
+  for (auto* list : {&forward_on_the_way_, &gradient_on_the_way_}) list->resize(cells);
+  weights_.resize(cells);
+}
+
+SHUNT_INLINE void list_scheduler::place_cells(std::vector<rerouted_cell> cells) {
+  std::vector<cell> cell_of(job_.cells());  // by the job's cells
+  auto list = cells.begin();
+  for (std::size_t desk = 0; desk < rank_stages_.size(); ++desk) {
+    rank_stage const& d = rank_stages_[desk];
+    auto const end = list + d.cells;
+    // re-routed ones first: the own pipeline takes the last turn
+    auto const place_all = [&](std::int32_t last_turn) {
+      auto const sooner = [&](rerouted_cell const& a, rerouted_cell const& b) {
+        auto const turn = [&](rerouted_cell const& g) {
+          return (g.turn + last_turn) % job_.pipelines;
+        };
+        return std::pair(a.microbatch, turn(a)) < std::pair(b.microbatch, turn(b));
+      };
+      if (!std::is_sorted(list, end, sooner)) std::sort(list, end, sooner);
+    };
+    auto const own_cell = [&](rerouted_cell const& g) -> cell& {
+      return cell_of[job_.cell(g.pipeline, d.stage, g.microbatch)];
+    };
+    place_all(0);
+    for (std::int32_t place = 0; place < d.cells; ++place) {
+      rerouted_cell const& g = list[place];
+      owners_[d.at[place]] = {.pipeline = g.pipeline, .microbatch = g.microbatch};
+      if (!alike_) lengths_[d.at[place]] = job_.length_of(g.pipeline, g.microbatch);
+      own_cell(g) = {static_cast<std::int32_t>(desk), place};
+    }
+    place_all(job_.pipelines - 1);
+    for (std::int32_t place = 0; place < d.cells; ++place) {
+      std::int32_t const own = own_cell(list[place]).place;
+      owners_[d.at[own]].rerouted_first = place;
+      owners_[d.at[place]].at_rerouted_first = own;
+    }
+    list = end;
+  }
+  auto const index = [&](cell const& c) {
+    return rank_stages_[static_cast<std::size_t>(c.rank_stage)].at[c.place];
+  };
+  for (pipeline_id p : ids<pipeline_id>(job_.pipelines)) {
+    auto const next_stage = static_cast<std::size_t>(job_.microbatches[p]);
+    auto const first = cell_of.begin() + static_cast<std::ptrdiff_t>(job_.cell(p, 0, 0)),
+               last = first + static_cast<std::ptrdiff_t>(
+                                  next_stage * static_cast<std::size_t>(job_.stages - 1));
+    for (auto here = first; here != last; ++here) {
+      cell const& next = here[static_cast<std::ptrdiff_t>(next_stage)];
+      after_[index(*here)] = next;
+      before_[index(next)] = *here;
+    }
+  }
 }
 
 SHUNT_INLINE void list_scheduler::prepare(rank_stage& d, stage_policy const& policy) {
@@ -194,13 +247,13 @@ SHUNT_INLINE void list_scheduler::prepare(rank_stage& d, stage_policy const& pol
   d.in_flight = d.stashed = d.forwards = d.inputs = d.forwards_coming = d.gradients_coming =
       d.weights = d.weighed = 0;
   if (d.stage > 0) return;
-  for (std::int32_t c = d.first; c < d.first + d.cells; ++c) put(d, d.first_word, c);
+  for (std::int32_t place = 0; place < d.cells; ++place) put(d, d.first_word, place);
   d.forwards = d.cells;
 }
 
 SHUNT_INLINE void list_scheduler::prepare(rank_state& r) {
   r.held = 0;
-  r.done = r.first_done;
+  r.done = 0;
   r.idle_from = 0;
   for (std::int32_t i = 0; i < r.rank_stages; ++i)
     r.idle_from = std::max(
@@ -212,14 +265,10 @@ SHUNT_INLINE list_scheduler::rank_stage* list_scheduler::rank_stages_of(rank_sta
   return rank_stages_.data() + r.first_rank_stage;
 }
 
-SHUNT_INLINE list_scheduler::owner const& list_scheduler::owner_of(std::int32_t c) const {
-  return owners_[static_cast<std::size_t>(c)];
-}
-
-SHUNT_INLINE void list_scheduler::put(rank_stage const& d, std::int32_t word, std::int32_t c) {
-  auto const place = static_cast<std::uint32_t>(d.policy.rerouted_first ? owner_of(c).rerouted_first
-                                                                        : c - d.first);
-  bits_[static_cast<std::size_t>(word) + place / 64] |= std::uint64_t{1} << place % 64;
+SHUNT_INLINE void list_scheduler::put(rank_stage const& d, std::int32_t word, std::int32_t place) {
+  auto const bit = static_cast<std::uint32_t>(
+      d.policy.rerouted_first ? owners_[d.at[place]].rerouted_first : place);
+  bits_[static_cast<std::size_t>(word) + bit / 64] |= std::uint64_t{1} << bit % 64;
 }
 
 SHUNT_INLINE std::int32_t list_scheduler::lowest(std::int32_t word) const {
@@ -229,27 +278,27 @@ SHUNT_INLINE std::int32_t list_scheduler::lowest(std::int32_t word) const {
          std::countr_zero(bits_[w]);
 }
 
-SHUNT_INLINE void list_scheduler::drop(std::int32_t word, std::int32_t place) {
-  auto& bits = bits_[static_cast<std::size_t>(word) + static_cast<std::size_t>(place) / 64];
+SHUNT_INLINE void list_scheduler::drop(std::int32_t word, std::int32_t bit) {
+  auto& bits = bits_[static_cast<std::size_t>(word) + static_cast<std::size_t>(bit) / 64];
   bits &= bits - 1;
 }
 
-SHUNT_INLINE std::int32_t list_scheduler::cell_at(rank_stage const& d, std::int32_t place) const {
-  return d.policy.rerouted_first ? owner_of(d.first + place).at_rerouted_first : d.first + place;
+SHUNT_INLINE std::int32_t list_scheduler::place_of(rank_stage const& d, std::int32_t bit) const {
+  return d.policy.rerouted_first ? owners_[d.at[bit]].at_rerouted_first : bit;
 }
 
 SHUNT_INLINE void list_scheduler::arrive(rank_state const& r, ticks now) {
   auto const take = [&](rank_stage& d, std::vector<arrival>& all, std::int32_t& coming,
                         std::int32_t word, std::int32_t& there) {
-    arrival* const list = all.data() + d.first;
     for (std::int32_t i = 0; i < coming;) {
-      if (list[i].when > now) {
+      arrival& next = all[d.at[i]];
+      if (next.when > now) {
         ++i;
         continue;
       }
-      put(d, word, list[i].cell);
+      put(d, word, next.place);
       ++there;
-      list[i] = list[--coming];
+      next = all[d.at[--coming]];
     }
   };
   for (rank_stage* d = rank_stages_of(r); d != rank_stages_of(r) + r.rank_stages; ++d) {
@@ -261,8 +310,7 @@ SHUNT_INLINE void list_scheduler::arrive(rank_state const& r, ticks now) {
 SHUNT_INLINE ticks list_scheduler::earliest(std::vector<arrival> const& all, rank_stage const& d,
                                             std::int32_t coming) {
   ticks least = winner_tree::never;
-  for (std::int32_t i = 0; i < coming; ++i)
-    least = std::min(least, all[static_cast<std::size_t>(d.first + i)].when);
+  for (std::int32_t i = 0; i < coming; ++i) least = std::min(least, all[d.at[i]].when);
   return least;
 }
 
@@ -284,14 +332,14 @@ SHUNT_INLINE bool list_scheduler::start_something(rank_state& r, ticks now) {
   choice input, forward;
   rank_stage* weight = nullptr;
   auto const consider = [&](choice& best, rank_stage& d, std::int32_t word) {
-    std::int32_t const place = lowest(word);
+    std::int32_t const bit = lowest(word);
     if (r.rank_stages == 1) {
-      best = {&d, place, 0};
+      best = {&d, bit, 0};
       return;
     }
     std::int64_t const turn =
-        std::int64_t{owner_of(cell_at(d, place)).microbatch.value()} + d.policy.lag;
-    if (best.of == nullptr || turn < best.turn) best = {&d, place, turn};
+        std::int64_t{owners_[d.at[place_of(d, bit)]].microbatch.value()} + d.policy.lag;
+    if (best.of == nullptr || turn < best.turn) best = {&d, bit, turn};
   };
   for (rank_stage* d = rank_stages_of(r) + r.rank_stages; d-- != rank_stages_of(r);) {
     if (d->inputs > 0) consider(input, *d, d->first_word + d->words);
@@ -305,53 +353,58 @@ SHUNT_INLINE bool list_scheduler::start_something(rank_state& r, ticks now) {
   if (forward.of != nullptr &&
       (weight == nullptr || forward.of->stashed < forward.of->policy.weight_before)) {
     if (forward.of->policy.patience != stage_policy::wait::never &&
-        gradient_within(r, now, lasting(forward.of->forward, cell_at(*forward.of, forward.place))))
+        gradient_within(r, now,
+                        lasting(forward.of->forward, *forward.of,
+                                place_of(*forward.of, forward.bit))))
       return false;
     return start_forward(r, forward, now);
   }
   if (weight == nullptr) return false;
-  auto const next = weights_[static_cast<std::size_t>(weight->first + weight->weighed)];
-  ticks const length = lasting(weight->weight, next);
+  std::int32_t const next = weights_[weight->at[weight->weighed]];
+  ticks const length = lasting(weight->weight, *weight, next);
   if (weight->policy.patience == stage_policy::wait::weight && gradient_within(r, now, length))
     return false;
   ++weight->weighed;
-  begin(r, op_kind::backward_weight, next, now, now + length);
+  begin(r, op_kind::backward_weight, *weight, next, now, now + length);
   r.held -= weight->stash - weight->early;
   --weight->stashed;
   return true;
 }
 
-SHUNT_INLINE void list_scheduler::begin(rank_state& r, op_kind kind, std::int32_t c, ticks now,
-                                        ticks end) {
-  if (r.done == r.first_done) r.began = now;
-  done_[static_cast<std::size_t>(r.done++)] = {kind, c};
+SHUNT_INLINE void list_scheduler::begin(rank_state& r, op_kind kind, rank_stage const& d,
+                                        std::int32_t place, ticks now, ticks end) {
+  if (r.done == 0) r.began = now;
+  auto const desk = static_cast<std::uint32_t>(&d - rank_stages_of(r));
+  done_[r.at[r.done++]] = {place, static_cast<std::uint32_t>(kind) & 3U, desk & 0x3fffffffU};
   --left_;
   r.idle_from = end;
 }
 
 SHUNT_INLINE void list_scheduler::send(std::vector<arrival>& all, std::int32_t& coming,
                                        rank_stage const& d, arrival what) {
-  all[static_cast<std::size_t>(d.first + coming++)] = what;
-  if (what.when < clock_[d.rank] && ranks_[static_cast<std::size_t>(d.rank)].idle_from <= what.when)
-    clock_.set(d.rank, what.when);
+  all[d.at[coming++]] = what;
+  if (what.when < clock_[d.state] &&
+      ranks_[static_cast<std::size_t>(d.state)].idle_from <= what.when)
+    clock_.set(d.state, what.when);
 }
 
 SHUNT_INLINE bool list_scheduler::start_forward(rank_state& r, choice const& what, ticks now) {
   rank_stage& d = *what.of;
-  drop(d.first_word, what.place);
+  drop(d.first_word, what.bit);
   --d.forwards;
-  std::int32_t const c = cell_at(d, what.place);
-  ticks const end = now + lasting(d.forward, c);
-  begin(r, op_kind::forward, c, now, end);
+  std::int32_t const place = place_of(d, what.bit);
+  ticks const end = now + lasting(d.forward, d, place);
+  begin(r, op_kind::forward, d, place, now, end);
   r.held += d.stash;
   ++d.stashed;
   ++d.in_flight;
-  if (at(c).after != nowhere) {
-    rank_stage& next = rank_stages_[static_cast<std::size_t>(at(c).rank_stage_after)];
+  if (d.stage.value() + 1 < job_.stages) {
+    cell const to = after_[d.at[place]];
+    rank_stage& next = rank_stages_[static_cast<std::size_t>(to.rank_stage)];
     send(forward_on_the_way_, next.forwards_coming, next,
-         {end + job_.transfer(d.rank, next.rank), at(c).after});
+         {end + job_.transfer(d.rank, next.rank), to.place});
   } else {
-    put(d, d.first_word + d.words, c);  // its own loss: available when the forward ends
+    put(d, d.first_word + d.words, place);  // its own loss: available when the forward ends
     ++d.inputs;
   }
   return true;
@@ -359,21 +412,22 @@ SHUNT_INLINE bool list_scheduler::start_forward(rank_state& r, choice const& wha
 
 SHUNT_INLINE bool list_scheduler::start_input(rank_state& r, choice const& what, ticks now) {
   rank_stage& d = *what.of;
-  drop(d.first_word + d.words, what.place);
+  drop(d.first_word + d.words, what.bit);
   --d.inputs;
-  std::int32_t const c = cell_at(d, what.place);
-  ticks const end = now + lasting(d.input, c);
-  begin(r, split_ ? op_kind::backward_input : op_kind::backward, c, now, end);
+  std::int32_t const place = place_of(d, what.bit);
+  ticks const end = now + lasting(d.input, d, place);
+  begin(r, split_ ? op_kind::backward_input : op_kind::backward, d, place, now, end);
   --d.in_flight;
   r.held -= d.early;
   if (split_)
-    weights_[static_cast<std::size_t>(d.first + d.weights++)] = c;
+    weights_[d.at[d.weights++]] = place;
   else
     --d.stashed;
-  if (at(c).before != nowhere) {
-    rank_stage& next = rank_stages_[static_cast<std::size_t>(at(c).rank_stage_before)];
+  if (d.stage > 0) {
+    cell const to = before_[d.at[place]];
+    rank_stage& next = rank_stages_[static_cast<std::size_t>(to.rank_stage)];
     send(gradient_on_the_way_, next.gradients_coming, next,
-         {end + job_.transfer(d.rank, next.rank), at(c).before});
+         {end + job_.transfer(d.rank, next.rank), to.place});
   }
   return true;
 }
