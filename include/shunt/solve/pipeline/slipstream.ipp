@@ -88,6 +88,7 @@ SHUNT_INLINE solution<pipeline_schedule> slipstream::attempt(
     detail::policy_search search(job, split, stagger, bound, share,
                                  routes == 0 ? first : routing::pooled);
     search.search();
+    if (routes == static_cast<int>(twice)) search.justify();
     left -= share - search.left();
     if (search.best() == detail::policy_search::nothing) continue;
     if (search.best() == least)
@@ -95,7 +96,12 @@ SHUNT_INLINE solution<pipeline_schedule> slipstream::attempt(
               .status = status::optimal,
               .objective = static_cast<double>(least),
               .lower_bound = static_cast<double>(least)};
-    keep(best, evaluated(job, search.schedule()));
+    keep(best, search.exact() ? solution<pipeline_schedule>{
+                                    .plan = search.schedule(),
+                                    .status = status::feasible,
+                                    .objective = static_cast<double>(search.best()),
+                                    .lower_bound = static_cast<double>(least)}
+                              : evaluated(job, search.schedule()));
     if (best.objective <= static_cast<double>(bound)) return best;
   }
   if (!plain) plain = transformed(job);

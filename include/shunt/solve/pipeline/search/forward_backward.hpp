@@ -14,8 +14,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <utility>
 #include <vector>
 
+#include "shunt/core/id.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/measure/stage_groups.hpp"
@@ -29,9 +31,9 @@ namespace shunt::detail {
 class forward_backward {
  public:
   /// Requires an executable schedule without overlapped pairs.
-  forward_backward(pipeline_job const& job, pipeline_schedule const& schedule);
+  forward_backward(pipeline_job const& job, pipeline_schedule schedule);
 
-  [[nodiscard]] std::int64_t operations() const { return static_cast<std::int64_t>(nodes_.size()); }
+  [[nodiscard]] std::int64_t operations() const { return operations_; }
   [[nodiscard]] shunt::stage_groups const& stage_groups() const { return stage_groups_; }
   /// Returns the earliest start and latest end of each stage group in the last pass.
   [[nodiscard]] std::vector<interval> const& spans() const { return spans_; }
@@ -49,16 +51,27 @@ class forward_backward {
   static constexpr std::int32_t nowhere = -1;
 
   struct node {
-    operation what{};
-    std::int32_t rank = 0;
+    std::int32_t rank = nowhere;  // its number in ranks_
     std::int32_t parent = nowhere, child = nowhere, second_child = nowhere;
-    ticks cost = 0, delay = 0;  // the delay after the parent
+    ticks cost = 0;
   };
+  /// The ranks stand group by group, and the k-th operations of a group's ranks side by side:
+  /// `stride` nodes lie between those of a rank.
   struct rank_state {
-    std::int32_t stage_group = 0, first = 0, all = 0, word = 0, words = 0;
+    rank_id rank{};
+    std::int32_t stage_group = 0, first = 0, stride = 1, all = 0, word = 0, words = 0;
     std::int32_t done = 0, coming = 0, there = 0;
     ticks idle_from = 0, began = 0;
+    [[nodiscard]] std::size_t at(std::int32_t i) const {
+      return static_cast<std::size_t>(first) +
+             static_cast<std::size_t>(stride) * static_cast<std::size_t>(i);
+    }
   };
+
+  /// Lays the operations of the ranks out. Returns the number of nodes, gaps included.
+  std::size_t lay_out();
+  /// Makes the nodes.
+  void link(std::size_t all);
 
   /// One pass in either direction. `limit`: the start or end of each stage group.
   template <bool Forwards>
@@ -72,11 +85,8 @@ class forward_backward {
     if (!Forwards) shift = *std::max_element(limit.begin(), limit.end());
     for (auto& r : ranks_) {
       r.done = r.coming = r.there = 0;
-      auto const* const own = sequence_.data() + r.first;
-      for (std::int32_t i = 0; i < r.all; ++i) {
-        std::int32_t const n = own[i];
-        place_[static_cast<std::size_t>(n)] = Forwards ? i : r.all - 1 - i;
-      }
+      for (std::int32_t i = 0; i < r.all; ++i)
+        place_[static_cast<std::size_t>(sequence_[r.at(i)])] = Forwards ? i : r.all - 1 - i;
       ticks const at = limit[static_cast<std::size_t>(r.stage_group)];
       r.idle_from = Forwards ? at : shift - at;
     }
@@ -84,25 +94,27 @@ class forward_backward {
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       auto const& n = nodes_[i];
       since_[i] = 0;
-      missing_[i] =
-          Forwards ? n.parent != nowhere : (n.child != nowhere) + (n.second_child != nowhere);
-      if (missing_[i] == 0)
+      missing_[i] = static_cast<std::int8_t>(
+          Forwards ? n.parent != nowhere : (n.child != nowhere) + (n.second_child != nowhere));
+      if (missing_[i] == 0 && n.rank != nowhere)
         put(ranks_[static_cast<std::size_t>(n.rank)], static_cast<std::int32_t>(i));
     }
     for (auto const& r : ranks_)
       if (r.all > 0) clock_.set(static_cast<std::int32_t>(&r - ranks_.data()), r.idle_from);
-    for (std::int32_t next = clock_.winner(); clock_[next] != winner_tree::never;
-         next = clock_.winner()) {
+    // An operation wakes other ranks later than now: only a backward_weight may take no time.
+    for (std::int32_t next = clock_.winner(); clock_[next] != winner_tree::never;) {
       ticks const now = clock_[next];
       rank_state& r = ranks_[static_cast<std::size_t>(next)];
       arrive(r, now);
       while (r.idle_from <= now && start_something<Forwards>(r, now, patient)) continue;
       clock_.set(next, r.idle_from > now ? (r.done == r.all ? winner_tree::never : r.idle_from)
                                          : next_arrival(r));
+      next = clock_.winner_after(next, now);
     }
     for (auto& r : ranks_) {
       if (r.all == 0) continue;
-      if (!Forwards) std::reverse(sequence_.begin() + r.first, sequence_.begin() + r.first + r.all);
+      for (std::int32_t i = 0; !Forwards && i < r.all / 2; ++i)
+        std::swap(sequence_[r.at(i)], sequence_[r.at(r.all - 1 - i)]);
       auto& span = spans_[static_cast<std::size_t>(r.stage_group)];
       ticks const from = Forwards ? r.began : shift - r.idle_from,
                   to = Forwards ? r.idle_from : shift - r.began;
@@ -128,50 +140,52 @@ class forward_backward {
     while (bits_[w] == 0) ++w;
     auto const place = static_cast<std::int32_t>(w - static_cast<std::size_t>(r.word)) * 64 +
                        std::countr_zero(bits_[w]);
-    auto const own = static_cast<std::size_t>(
-        urgent_[static_cast<std::size_t>(r.first + (Forwards ? place : r.all - 1 - place))]);
+    auto const own =
+        static_cast<std::size_t>(urgent_[r.at(Forwards ? place : r.all - 1 - place)]);
     node const& n = nodes_[own];
     if (patient)  // a more urgent operation arrives before this one would end
       for (std::int32_t i = 0; i < r.coming; ++i) {
-        auto const other = static_cast<std::size_t>(coming_[static_cast<std::size_t>(r.first + i)]);
+        auto const other = static_cast<std::size_t>(coming_[r.at(i)]);
         if (place_[other] < place && since_[other] < now + n.cost) return false;
       }
     bits_[w] &= bits_[w] - 1;
     --r.there;
     if (r.done == 0) r.began = now;
-    sequence_[static_cast<std::size_t>(r.first + r.done++)] = static_cast<std::int32_t>(own);
+    sequence_[r.at(r.done++)] = static_cast<std::int32_t>(own);
     ticks const end = now + n.cost;
     r.idle_from = end;
-    auto const hand_on = [&](std::int32_t to, ticks delay) {
+    auto const hand_on = [&](std::int32_t to) {
       if (to == nowhere) return;
       auto const t = static_cast<std::size_t>(to);
-      since_[t] = std::max(since_[t], end + delay);
-      if (--missing_[t] > 0) return;
-      auto& there = ranks_[static_cast<std::size_t>(nodes_[t].rank)];
-      if (&there == &r && since_[t] <= end) return put(r, to);
-      coming_[static_cast<std::size_t>(there.first + there.coming++)] = to;
       std::int32_t const who = nodes_[t].rank;
+      auto& there = ranks_[static_cast<std::size_t>(who)];
+      since_[t] = std::max(since_[t], end + (Forwards ? job_.transfer(r.rank, there.rank)
+                                                      : job_.transfer(there.rank, r.rank)));
+      if (--missing_[t] > 0) return;
+      if (&there == &r && since_[t] <= end) return put(r, to);
+      coming_[there.at(there.coming++)] = to;
       if (since_[t] < clock_[who] && there.idle_from <= since_[t]) clock_.set(who, since_[t]);
     };
     if (Forwards) {
-      hand_on(n.child, n.child == nowhere ? 0 : nodes_[static_cast<std::size_t>(n.child)].delay);
-      hand_on(n.second_child, n.second_child == nowhere
-                                  ? 0
-                                  : nodes_[static_cast<std::size_t>(n.second_child)].delay);
+      hand_on(n.child);
+      hand_on(n.second_child);
     } else {
-      hand_on(n.parent, n.delay);
+      hand_on(n.parent);
     }
     return true;
   }
 
   pipeline_job const& job_;
+  pipeline_schedule source_;
+  std::int64_t operations_ = 0;
   shunt::stage_groups stage_groups_;
   winner_tree clock_;
   std::vector<rank_state> ranks_{};
   std::vector<node> nodes_{};
   // by rank: the order of the last pass, and of the one before
   std::vector<std::int32_t> sequence_{}, urgent_{};
-  std::vector<std::int32_t> coming_{}, place_{}, missing_{};
+  std::vector<std::int32_t> coming_{}, place_{};
+  std::vector<std::int8_t> missing_{};
   std::vector<ticks> since_{};
   std::vector<std::uint64_t> bits_{};
   std::vector<interval> spans_{};

@@ -8,65 +8,103 @@
 
 namespace shunt::detail {
 
-SHUNT_INLINE forward_backward::forward_backward(pipeline_job const& job,
-                                                pipeline_schedule const& schedule)
-    : job_(job), stage_groups_(job), clock_(static_cast<std::size_t>(job.ranks())) {
-  ranks_.resize(static_cast<std::size_t>(job.ranks()));
-  spans_.resize(stage_groups_.all.size());
-  auto const cell = [&](operation const& o, stage_id s) {
-    return job.cell(o.pipeline, s, o.microbatch);
-  };
-  auto const cells = job.cells();
-  std::vector<std::int32_t> forward(cells, nowhere), gradient(cells, nowhere);
+SHUNT_INLINE forward_backward::forward_backward(pipeline_job const& job, pipeline_schedule schedule)
+    : job_(job),
+      source_(std::move(schedule)),
+      stage_groups_(job),
+      clock_(static_cast<std::size_t>(job.ranks())) {
   for (rank_id r : ids<rank_id>(job.ranks())) {
-    auto& rank = ranks_[r.index()];
-    rank.stage_group = stage_groups_.of[r];
-    rank.first = static_cast<std::int32_t>(nodes_.size());
-    for (operation const& o : schedule.order[r]) {
-      if (o.kind == op_kind::step) continue;
-      auto const own = static_cast<std::int32_t>(nodes_.size());
-      if (o.kind == op_kind::forward) forward[cell(o, o.stage)] = own;
-      if (o.kind == op_kind::backward || o.kind == op_kind::backward_input)
-        gradient[cell(o, o.stage)] = own;
-      nodes_.push_back({.what = o, .rank = r.value(), .cost = cost_of(job, o, r)});
-      sequence_.push_back(own);
-    }
-    rank.all = static_cast<std::int32_t>(nodes_.size()) - rank.first;
-    rank.word = static_cast<std::int32_t>(bits_.size());
-    rank.words = (rank.all + 63) / 64;
-    bits_.resize(bits_.size() + static_cast<std::size_t>(rank.words));
+    rank_state rank{.rank = r, .stage_group = stage_groups_.of[r]};
+    for (operation const& o : source_.order[r]) rank.all += o.kind != op_kind::step;
+    operations_ += rank.all;
+    ranks_.push_back(rank);
   }
-  for (auto& n : nodes_) {
-    operation const& o = n.what;
+  std::sort(ranks_.begin(), ranks_.end(), [](rank_state const& a, rank_state const& b) {
+    return std::pair(a.stage_group, a.rank) < std::pair(b.stage_group, b.rank);
+  });
+  auto const all = lay_out();
+  for (auto* table : {&sequence_, &coming_, &place_}) table->resize(all);
+  since_.resize(all);
+  missing_.resize(all);
+  spans_.resize(stage_groups_.all.size());
+  link(all);
+}
+
+SHUNT_INLINE std::size_t forward_backward::lay_out() {
+  std::int32_t next = 0, next_word = 0;
+  for (std::size_t from = 0, to = 0; from < ranks_.size(); from = to) {
+    std::int64_t longest = 0, sum = 0;
+    for (; to < ranks_.size() && ranks_[to].stage_group == ranks_[from].stage_group; ++to) {
+      longest = std::max<std::int64_t>(longest, ranks_[to].all);
+      sum += ranks_[to].all;
+    }
+    auto const width = static_cast<std::int32_t>(to - from);
+    bool const beside = longest * width <= sum + sum / 4;
+    for (std::size_t i = from; i < to; ++i) {
+      auto& r = ranks_[i];
+      r.first = beside ? next + static_cast<std::int32_t>(i - from) : next;
+      r.stride = beside ? width : 1;
+      r.word = next_word;
+      r.words = (r.all + 63) / 64;
+      next_word += r.words;
+      if (!beside) next += r.all;
+    }
+    if (beside) next += static_cast<std::int32_t>(longest) * width;
+  }
+  bits_.resize(static_cast<std::size_t>(next_word));
+  return static_cast<std::size_t>(next);
+}
+
+SHUNT_INLINE void forward_backward::link(std::size_t all) {
+  auto const cell = [&](operation const& o, stage_id s) {
+    return job_.cell(o.pipeline, s, o.microbatch);
+  };
+  auto const cells = job_.cells();
+  std::vector<std::int32_t> forward(cells, nowhere), gradient(cells, nowhere);
+  nodes_.resize(all);
+  auto const each = [&](auto const& visit) {
+    for (auto const& r : ranks_) {
+      std::int32_t i = 0;
+      for (operation const& o : source_.order[r.rank])
+        if (o.kind != op_kind::step) visit(r, static_cast<std::int32_t>(r.at(i++)), o);
+    }
+  };
+  each([&](rank_state const& r, std::int32_t own, operation const& o) {
+    if (o.kind == op_kind::forward) forward[cell(o, o.stage)] = own;
+    if (o.kind == op_kind::backward || o.kind == op_kind::backward_input)
+      gradient[cell(o, o.stage)] = own;
+    auto& n = nodes_[static_cast<std::size_t>(own)];
+    n.rank = static_cast<std::int32_t>(&r - ranks_.data());
+    n.cost = cost_of(job_, o, r.rank);
+    sequence_[static_cast<std::size_t>(own)] = own;
+  });
+  each([&](rank_state const&, std::int32_t own, operation const& o) {
+    auto& n = nodes_[static_cast<std::size_t>(own)];
     switch (o.kind) {
       case op_kind::forward:
         n.parent = o.stage > 0 ? forward[cell(o, o.stage.value() - 1)] : nowhere;
         break;
       case op_kind::backward_weight: n.parent = gradient[cell(o, o.stage)]; break;
       default:
-        n.parent = o.stage.value() + 1 < job.stages ? gradient[cell(o, o.stage.value() + 1)]
-                                                    : forward[cell(o, o.stage)];
+        n.parent = o.stage.value() + 1 < job_.stages ? gradient[cell(o, o.stage.value() + 1)]
+                                                     : forward[cell(o, o.stage)];
     }
-    if (n.parent == nowhere) continue;
+    if (n.parent == nowhere) return;
     auto& p = nodes_[static_cast<std::size_t>(n.parent)];
-    n.delay = job.transfer(rank_id{p.rank}, rank_id{n.rank});
-    (p.child == nowhere ? p.child : p.second_child) = static_cast<std::int32_t>(&n - nodes_.data());
-  }
-  coming_.resize(nodes_.size());
-  place_.resize(nodes_.size());
-  since_.resize(nodes_.size());
-  missing_.resize(nodes_.size());
+    (p.child == nowhere ? p.child : p.second_child) = own;
+  });
 }
 
 SHUNT_INLINE pipeline_schedule forward_backward::schedule(bool staggered_step) const {
   pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(ranks_.size()),
                          .staggered_step = staggered_step};
-  for (rank_id r : ids<rank_id>(job_.ranks())) {
-    auto const& from = ranks_[r.index()];
-    for (std::int32_t i = 0; i < from.all; ++i)
-      plan.order[r].push_back(
-          nodes_[static_cast<std::size_t>(sequence_[static_cast<std::size_t>(from.first + i)])]
-              .what);
+  for (rank_state const& r : ranks_) {
+    auto& list = plan.order[r.rank];
+    auto const& from = source_.order[r.rank];  // its steps stand at the end
+    list.reserve(from.size());
+    for (std::int32_t i = 0; i < r.all; ++i)
+      list.push_back(from[(static_cast<std::size_t>(sequence_[r.at(i)] - r.first)) /
+                          static_cast<std::size_t>(r.stride)]);
   }
   append_steps(stage_groups_, plan);
   return plan;
@@ -79,22 +117,21 @@ SHUNT_INLINE void forward_backward::put(rank_state& r, std::int32_t n) {
 }
 
 SHUNT_INLINE void forward_backward::arrive(rank_state& r, ticks now) {
-  auto* const list = coming_.data() + r.first;
   for (std::int32_t i = 0; i < r.coming;) {
-    if (since_[static_cast<std::size_t>(list[i])] > now) {
+    std::int32_t& next = coming_[r.at(i)];
+    if (since_[static_cast<std::size_t>(next)] > now) {
       ++i;
       continue;
     }
-    put(r, list[i]);
-    list[i] = list[--r.coming];
+    put(r, next);
+    next = coming_[r.at(--r.coming)];
   }
 }
 
 SHUNT_INLINE ticks forward_backward::next_arrival(rank_state const& r) const {
   ticks least = winner_tree::never;
   for (std::int32_t i = 0; i < r.coming; ++i)
-    least = std::min(
-        least, since_[static_cast<std::size_t>(coming_[static_cast<std::size_t>(r.first + i)])]);
+    least = std::min(least, since_[static_cast<std::size_t>(coming_[r.at(i)])]);
   return least;
 }
 

@@ -20,6 +20,7 @@
 #include "shunt/core/units.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/solve/pipeline/search/forward_backward.hpp"
 #include "shunt/solve/pipeline/search/list_schedule.hpp"
 #include "shunt/solve/pipeline/search/routes.hpp"
 
@@ -40,8 +41,12 @@ class policy_search {
 
   /// Runs the steps above until the bound or the end of the effort.
   void search();
+  /// Runs the best order backwards once where the effort didn't reach step 3.
+  void justify();
   /// Returns the best period, or `nothing`.
   [[nodiscard]] ticks best() const { return best_.first; }
+  /// Returns whether `best` is known to be the period of `schedule`, which else may be smaller.
+  [[nodiscard]] bool exact() const;
   /// Returns the effort that is left.
   [[nodiscard]] std::int64_t left() const { return left_; }
   /// Returns the best schedule.
@@ -67,6 +72,13 @@ class policy_search {
   /// Step 2: later starts for stages with too long a span, until there is no gain.
   void delay_starts(stage_policies policies);
 
+  /// Keeps the orders of a pass where they are the best so far.
+  void keep(forward_backward const& passes);
+
+  /// Returns the latest ends that the bound allows from these starts, or the latest starts that it
+  /// allows before these ends.
+  [[nodiscard]] std::vector<ticks> limits(std::vector<interval> const& spans, bool backwards) const;
+
   /// Step 3: backward passes from the latest ends that the bound allows and forward passes from the
   /// latest starts, in turn.
   void apply_forward_backward(stage_policies const& policies);
@@ -85,6 +97,7 @@ class policy_search {
   score best_{nothing, 0};
   stage_policies best_policies_{}, last_{};  // of the best run and of the last one
   bool completed_ = false;                   // at least one run was completed
+  bool justified_ = false;                   // step 3 was reached
   // set where it is better than the run of the best policies
   std::optional<pipeline_schedule> improved_{};
 };

@@ -9,7 +9,6 @@
 #include "shunt/core/indexed.hpp"
 #include "shunt/measure/stage_groups.hpp"
 #include "shunt/problem/stage_costs.hpp"
-#include "shunt/solve/pipeline/search/forward_backward.hpp"
 
 namespace shunt::detail {
 
@@ -48,6 +47,21 @@ SHUNT_INLINE pipeline_schedule policy_search::schedule() {
   if (improved_) return *std::move(improved_);
   if (last_ != best_policies_) scheduler_.run(best_policies_);
   return scheduler_.schedule(stagger_);
+}
+
+SHUNT_INLINE bool policy_search::exact() const {
+  if (improved_ || last_ != best_policies_ || job_.uneven() ||
+      job_.memory.rule != stash_cap::kind::none ||
+      job_.layout.form() != stage_layout::shape::linear)
+    return false;
+  for (stage_policy const& p : best_policies_)
+    if (p.patience != stage_policy::wait::never || p.in_flight != stage_policy::unlimited ||
+        p.start > 0)
+      return false;
+  // No operation waits for more than its input and its rank. So all longest paths start with the
+  // first stage's ranks, and a period is no shorter than the one from there to their own end.
+  auto const first = scheduler_.spans().front();
+  return !stagger_ || best_.first == first.end - first.start + steps_.front();
 }
 
 SHUNT_INLINE policy_search::score policy_search::score_of(
@@ -131,27 +145,50 @@ SHUNT_INLINE void policy_search::delay_starts(stage_policies policies) {
 SHUNT_INLINE void policy_search::apply_forward_backward(stage_policies const& policies) {
   for (bool const patient : {false, true}) {
     if (finished()) return;
+    justified_ = true;
     run(policies);
     if (!scheduler_.complete()) return;
     left_ -= scheduler_.operations();
     forward_backward improved(job_, scheduler_.schedule(true));
     auto spans = scheduler_.spans();
-    std::vector<ticks> limit(steps_.size());
     for (int round = 0; round < 20 && !finished(); ++round) {
       bool const backwards = round % 2 == 0;
-      for (std::size_t c = 0; c < limit.size(); ++c) {
-        ticks const room = bound_ - steps_[c];
-        limit[c] = backwards ? spans[c].start + room : spans[c].end - room;
-      }
+      auto const limit = limits(spans, backwards);
       left_ -= scheduler_.operations();
       backwards ? improved.backwards(limit, patient) : improved.forwards(limit, patient);
       spans = improved.spans();
-      if (auto const now = score_of(spans); now < best_) {
-        best_ = now;
-        improved_ = improved.schedule(true);
-      }
+      keep(improved);
     }
   }
+}
+
+SHUNT_INLINE std::vector<ticks> policy_search::limits(std::vector<interval> const& spans,
+                                                      bool backwards) const {
+  std::vector<ticks> limit;
+  for (std::size_t c = 0; c < steps_.size(); ++c) {
+    ticks const room = bound_ - steps_[c];
+    limit.push_back(backwards ? spans[c].start + room : spans[c].end - room);
+  }
+  return limit;
+}
+
+SHUNT_INLINE void policy_search::keep(forward_backward const& passes) {
+  auto const now = score_of(passes.spans());
+  if (now >= best_) return;
+  best_ = now;
+  improved_ = passes.schedule(true);
+}
+
+SHUNT_INLINE void policy_search::justify() {
+  if (justified_ || !completed_ || !stagger_ || best_.first <= bound_ ||
+      job_.memory.rule != stash_cap::kind::none)
+    return;
+  justified_ = true;
+  if (last_ != best_policies_) run(best_policies_);
+  left_ -= scheduler_.operations();
+  forward_backward improved(job_, scheduler_.schedule(true));
+  improved.backwards(limits(scheduler_.spans(), true), false);
+  keep(improved);
 }
 
 SHUNT_INLINE void policy_search::climb(stage_policies current) {
