@@ -88,8 +88,8 @@ SHUNT_INLINE solution<pipeline_schedule> slipstream::attempt(
     detail::policy_search search(job, split, stagger, bound, share,
                                  routes == 0 ? first : routing::pooled);
     search.search();
-    if (routes == static_cast<int>(twice)) search.justify();
     left -= share - search.left();
+    if (left <= 0 && routes == static_cast<int>(twice)) search.justify();  // no local search follows
     if (search.best() == detail::policy_search::nothing) continue;
     if (search.best() == least)
       return {.plan = search.schedule(),

@@ -23,6 +23,7 @@
 #include "shunt/measure/stage_groups.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/solve/pipeline/search/side_by_side.hpp"
 #include "shunt/solve/pipeline/search/winner_tree.hpp"
 
 namespace shunt::detail {
@@ -51,27 +52,20 @@ class forward_backward {
   static constexpr std::int32_t nowhere = -1;
 
   struct node {
-    std::int32_t rank = nowhere;  // its number in ranks_
+    std::int32_t rank = nowhere;
     std::int32_t parent = nowhere, child = nowhere, second_child = nowhere;
     ticks cost = 0;
   };
-  /// The ranks stand group by group, and the k-th operations of a group's ranks side by side:
-  /// `stride` nodes lie between those of a rank.
   struct rank_state {
     rank_id rank{};
-    std::int32_t stage_group = 0, first = 0, stride = 1, all = 0, word = 0, words = 0;
+    std::int32_t stage_group = 0, all = 0, word = 0, words = 0;
+    column at{};  // its nodes
     std::int32_t done = 0, coming = 0, there = 0;
     ticks idle_from = 0, began = 0;
-    [[nodiscard]] std::size_t at(std::int32_t i) const {
-      return static_cast<std::size_t>(first) +
-             static_cast<std::size_t>(stride) * static_cast<std::size_t>(i);
-    }
   };
 
-  /// Lays the operations of the ranks out. Returns the number of nodes, gaps included.
-  std::size_t lay_out();
-  /// Makes the nodes.
-  void link(std::size_t all);
+  /// Makes the nodes: the k-th operations of a stage group's ranks side by side.
+  void make_nodes();
 
   /// One pass in either direction. `limit`: the start or end of each stage group.
   template <bool Forwards>
@@ -86,7 +80,7 @@ class forward_backward {
     for (auto& r : ranks_) {
       r.done = r.coming = r.there = 0;
       for (std::int32_t i = 0; i < r.all; ++i)
-        place_[static_cast<std::size_t>(sequence_[r.at(i)])] = Forwards ? i : r.all - 1 - i;
+        place_[static_cast<std::size_t>(sequence_[r.at[i]])] = Forwards ? i : r.all - 1 - i;
       ticks const at = limit[static_cast<std::size_t>(r.stage_group)];
       r.idle_from = Forwards ? at : shift - at;
     }
@@ -114,7 +108,7 @@ class forward_backward {
     for (auto& r : ranks_) {
       if (r.all == 0) continue;
       for (std::int32_t i = 0; !Forwards && i < r.all / 2; ++i)
-        std::swap(sequence_[r.at(i)], sequence_[r.at(r.all - 1 - i)]);
+        std::swap(sequence_[r.at[i]], sequence_[r.at[r.all - 1 - i]]);
       auto& span = spans_[static_cast<std::size_t>(r.stage_group)];
       ticks const from = Forwards ? r.began : shift - r.idle_from,
                   to = Forwards ? r.idle_from : shift - r.began;
@@ -141,17 +135,17 @@ class forward_backward {
     auto const place = static_cast<std::int32_t>(w - static_cast<std::size_t>(r.word)) * 64 +
                        std::countr_zero(bits_[w]);
     auto const own =
-        static_cast<std::size_t>(urgent_[r.at(Forwards ? place : r.all - 1 - place)]);
+        static_cast<std::size_t>(urgent_[r.at[Forwards ? place : r.all - 1 - place]]);
     node const& n = nodes_[own];
     if (patient)  // a more urgent operation arrives before this one would end
       for (std::int32_t i = 0; i < r.coming; ++i) {
-        auto const other = static_cast<std::size_t>(coming_[r.at(i)]);
+        auto const other = static_cast<std::size_t>(coming_[r.at[i]]);
         if (place_[other] < place && since_[other] < now + n.cost) return false;
       }
     bits_[w] &= bits_[w] - 1;
     --r.there;
     if (r.done == 0) r.began = now;
-    sequence_[r.at(r.done++)] = static_cast<std::int32_t>(own);
+    sequence_[r.at[r.done++]] = static_cast<std::int32_t>(own);
     ticks const end = now + n.cost;
     r.idle_from = end;
     auto const hand_on = [&](std::int32_t to) {
@@ -163,7 +157,7 @@ class forward_backward {
                                                       : job_.transfer(there.rank, r.rank)));
       if (--missing_[t] > 0) return;
       if (&there == &r && since_[t] <= end) return put(r, to);
-      coming_[there.at(there.coming++)] = to;
+      coming_[there.at[there.coming++]] = to;
       if (since_[t] < clock_[who] && there.idle_from <= since_[t]) clock_.set(who, since_[t]);
     };
     if (Forwards) {

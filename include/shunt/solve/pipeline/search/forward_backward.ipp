@@ -19,54 +19,36 @@ SHUNT_INLINE forward_backward::forward_backward(pipeline_job const& job, pipelin
     operations_ += rank.all;
     ranks_.push_back(rank);
   }
-  std::sort(ranks_.begin(), ranks_.end(), [](rank_state const& a, rank_state const& b) {
-    return std::pair(a.stage_group, a.rank) < std::pair(b.stage_group, b.rank);
-  });
-  auto const all = lay_out();
-  for (auto* table : {&sequence_, &coming_, &place_}) table->resize(all);
-  since_.resize(all);
-  missing_.resize(all);
+  make_nodes();
   spans_.resize(stage_groups_.all.size());
-  link(all);
 }
 
-SHUNT_INLINE std::size_t forward_backward::lay_out() {
-  std::int32_t next = 0, next_word = 0;
-  for (std::size_t from = 0, to = 0; from < ranks_.size(); from = to) {
-    std::int64_t longest = 0, sum = 0;
-    for (; to < ranks_.size() && ranks_[to].stage_group == ranks_[from].stage_group; ++to) {
-      longest = std::max<std::int64_t>(longest, ranks_[to].all);
-      sum += ranks_[to].all;
-    }
-    auto const width = static_cast<std::int32_t>(to - from);
-    bool const beside = longest * width <= sum + sum / 4;
-    for (std::size_t i = from; i < to; ++i) {
-      auto& r = ranks_[i];
-      r.first = beside ? next + static_cast<std::int32_t>(i - from) : next;
-      r.stride = beside ? width : 1;
-      r.word = next_word;
-      r.words = (r.all + 63) / 64;
-      next_word += r.words;
-      if (!beside) next += r.all;
-    }
-    if (beside) next += static_cast<std::int32_t>(longest) * width;
+SHUNT_INLINE void forward_backward::make_nodes() {
+  std::vector<grouped_list> lists;
+  std::int32_t next_word = 0;
+  for (auto& r : ranks_) {
+    lists.push_back({r.stage_group, r.all});
+    r.word = next_word;
+    r.words = (r.all + 63) / 64;
+    next_word += r.words;
   }
   bits_.resize(static_cast<std::size_t>(next_word));
-  return static_cast<std::size_t>(next);
-}
-
-SHUNT_INLINE void forward_backward::link(std::size_t all) {
+  side_by_side const table(lists, stage_groups_.all.size());
+  for (std::size_t r = 0; r < ranks_.size(); ++r) ranks_[r].at = table.columns[r];
+  for (auto* list : {&sequence_, &coming_, &place_}) list->resize(table.entries);
+  since_.resize(table.entries);
+  missing_.resize(table.entries);
+  nodes_.resize(table.entries);
   auto const cell = [&](operation const& o, stage_id s) {
     return job_.cell(o.pipeline, s, o.microbatch);
   };
   auto const cells = job_.cells();
   std::vector<std::int32_t> forward(cells, nowhere), gradient(cells, nowhere);
-  nodes_.resize(all);
   auto const each = [&](auto const& visit) {
     for (auto const& r : ranks_) {
       std::int32_t i = 0;
       for (operation const& o : source_.order[r.rank])
-        if (o.kind != op_kind::step) visit(r, static_cast<std::int32_t>(r.at(i++)), o);
+        if (o.kind != op_kind::step) visit(r, static_cast<std::int32_t>(r.at[i++]), o);
     }
   };
   each([&](rank_state const& r, std::int32_t own, operation const& o) {
@@ -74,7 +56,7 @@ SHUNT_INLINE void forward_backward::link(std::size_t all) {
     if (o.kind == op_kind::backward || o.kind == op_kind::backward_input)
       gradient[cell(o, o.stage)] = own;
     auto& n = nodes_[static_cast<std::size_t>(own)];
-    n.rank = static_cast<std::int32_t>(&r - ranks_.data());
+    n.rank = r.rank.value();
     n.cost = cost_of(job_, o, r.rank);
     sequence_[static_cast<std::size_t>(own)] = own;
   });
@@ -103,8 +85,7 @@ SHUNT_INLINE pipeline_schedule forward_backward::schedule(bool staggered_step) c
     auto const& from = source_.order[r.rank];  // its steps stand at the end
     list.reserve(from.size());
     for (std::int32_t i = 0; i < r.all; ++i)
-      list.push_back(from[(static_cast<std::size_t>(sequence_[r.at(i)] - r.first)) /
-                          static_cast<std::size_t>(r.stride)]);
+      list.push_back(from[r.at.place_of(static_cast<std::size_t>(sequence_[r.at[i]]))]);
   }
   append_steps(stage_groups_, plan);
   return plan;
@@ -118,20 +99,20 @@ SHUNT_INLINE void forward_backward::put(rank_state& r, std::int32_t n) {
 
 SHUNT_INLINE void forward_backward::arrive(rank_state& r, ticks now) {
   for (std::int32_t i = 0; i < r.coming;) {
-    std::int32_t& next = coming_[r.at(i)];
+    std::int32_t& next = coming_[r.at[i]];
     if (since_[static_cast<std::size_t>(next)] > now) {
       ++i;
       continue;
     }
     put(r, next);
-    next = coming_[r.at(--r.coming)];
+    next = coming_[r.at[--r.coming]];
   }
 }
 
 SHUNT_INLINE ticks forward_backward::next_arrival(rank_state const& r) const {
   ticks least = winner_tree::never;
   for (std::int32_t i = 0; i < r.coming; ++i)
-    least = std::min(least, since_[static_cast<std::size_t>(coming_[r.at(i)])]);
+    least = std::min(least, since_[static_cast<std::size_t>(coming_[r.at[i]])]);
   return least;
 }
 

@@ -22,6 +22,7 @@
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/search/routes.hpp"
+#include "shunt/solve/pipeline/search/side_by_side.hpp"
 #include "shunt/solve/pipeline/search/winner_tree.hpp"
 
 namespace shunt::detail {
@@ -88,18 +89,9 @@ class list_scheduler {
     ticks when;
     std::int32_t place;
   };
-  /// The entries of one desk or rank in a table: `stride` apart. Those of a stage group lie side by
-  /// side, because its ranks run at the same time.
-  struct column {
-    std::size_t first = 0, stride = 1;
-    [[nodiscard]] std::size_t operator[](std::int32_t place) const {
-      return first + stride * static_cast<std::size_t>(place);
-    }
-  };
   /// A stage on a rank.
   struct rank_stage {
     rank_id rank{};
-    std::int32_t state = 0;  // of the rank
     stage_id stage{};
     std::int32_t cells = 0, first_word = 0, words = 0;
     column at{};                        // its cells
@@ -133,9 +125,9 @@ class list_scheduler {
     std::int32_t turn = 0;  // own pipelines first, then those behind it
   };
 
-  /// Makes ranks and desks, group by group, and returns the cells, desk by desk.
+  /// Makes the desks, rank by rank, and returns their cells in this order.
   std::vector<rerouted_cell> make_desks(routes const& to, routing rule);
-  /// Lays the entries of ranks and desks of each group side by side, and makes the tables.
+  /// Lays the entries of a group's ranks side by side, and those of its desks, and makes the tables.
   void lay_out();
   /// Sorts the cells of each desk for both orders of re-routed micro-batches, and links them.
   void place_cells(std::vector<rerouted_cell> cells);

@@ -78,19 +78,14 @@ SHUNT_INLINE pipeline_schedule list_scheduler::schedule(bool staggered_step) con
 SHUNT_INLINE std::vector<list_scheduler::rerouted_cell> list_scheduler::make_desks(
     routes const& to, routing rule) {
   auto const stages = static_cast<std::size_t>(job_.stages);
-  std::vector<rank_id> by_group;
-  for (rank_id r : ids<rank_id>(job_.ranks())) by_group.push_back(r);
-  std::sort(by_group.begin(), by_group.end(), [&](rank_id a, rank_id b) {
-    return std::pair(stage_groups_.of[a], a) < std::pair(stage_groups_.of[b], b);
-  });
   // desks with and without cells, by rank and place of the stage in the group
-  std::vector<std::size_t> first_desk(by_group.size() + 1, 0), first_cell;
+  std::vector<std::size_t> first_desk, first_cell;
   auto const held = [&](rank_id r) -> auto const& {
     return stage_groups_.all[static_cast<std::size_t>(stage_groups_.of[r])].stages;
   };
   std::size_t desks = 0;
-  for (rank_id r : by_group) {
-    first_desk[r.index()] = desks;
+  for (rank_id r : ids<rank_id>(job_.ranks())) {
+    first_desk.push_back(desks);
     desks += held(r).size();
   }
   std::vector<std::size_t> desk_of;  // by worker
@@ -122,7 +117,7 @@ SHUNT_INLINE std::vector<list_scheduler::rerouted_cell> list_scheduler::make_des
 
   std::int32_t next_word = 0;
   auto const& c = job_.costs;
-  for (rank_id r : by_group) {
+  for (rank_id r : ids<rank_id>(job_.ranks())) {
     rank_state rank{.first_rank_stage = static_cast<std::int32_t>(rank_stages_.size()),
                     .stage_group = stage_groups_.of[r]};
     if (auto const cap = job_.stash_limit(r)) rank.cap = *cap;
@@ -132,7 +127,6 @@ SHUNT_INLINE std::vector<list_scheduler::rerouted_cell> list_scheduler::make_des
       stage_id const s = held(r)[i];
       ticks const weight = job_.cost_on(c.backward_weight, r, s);
       rank_stage d{.rank = r,
-                   .state = static_cast<std::int32_t>(ranks_.size()),
                    .stage = s,
                    .cells = static_cast<std::int32_t>(first_cell[desk + 1] - first_cell[desk]),
                    .first_word = next_word};
@@ -159,37 +153,20 @@ SHUNT_INLINE std::vector<list_scheduler::rerouted_cell> list_scheduler::make_des
 }
 
 SHUNT_INLINE void list_scheduler::lay_out() {
-  std::size_t cells = 0, operations = 0;
-  // side by side where the longest column is not much longer than the others
-  auto const lay = [](auto* first, auto* last, auto length, std::size_t& next) {
-    std::size_t longest = 0, all = 0;
-    for (auto* i = first; i != last; ++i) {
-      auto const own = static_cast<std::size_t>((*i).*length);
-      longest = std::max(longest, own);
-      all += own;
-    }
-    auto const width = static_cast<std::size_t>(last - first);
-    bool const beside = longest * width <= all + all / 4;
-    std::size_t const from = next;
-    for (auto* i = first; i != last; ++i) {
-      i->at = beside ? column{from + static_cast<std::size_t>(i - first), width} : column{next, 1};
-      if (!beside) next += static_cast<std::size_t>((*i).*length);
-    }
-    if (beside) next += longest * width;
-  };
-  for (std::size_t from = 0, to = 0; from < ranks_.size(); from = to) {
-    while (to < ranks_.size() && ranks_[to].stage_group == ranks_[from].stage_group) ++to;
-    lay(&ranks_[from], ranks_.data() + to, &rank_state::all, operations);
-    auto const& last = ranks_[to - 1];
-    lay(rank_stages_.data() + ranks_[from].first_rank_stage,
-        rank_stages_.data() + last.first_rank_stage + last.rank_stages, &rank_stage::cells, cells);
-  }
-  done_.resize(operations);
-  for (auto* table : {&before_, &after_}) table->resize(cells);
-  owners_.resize(cells);
-  if (!alike_) lengths_.resize(cells);
-  for (auto* list : {&forward_on_the_way_, &gradient_on_the_way_}) list->resize(cells);
-  weights_.resize(cells);
+  std::vector<grouped_list> of_ranks, of_desks;
+  for (rank_state const& r : ranks_) of_ranks.push_back({r.stage_group, r.all});
+  for (rank_stage const& d : rank_stages_)
+    of_desks.push_back({stage_groups_.of[d.rank], d.cells});
+  side_by_side const operations(of_ranks, stage_groups_.all.size()),
+      cells(of_desks, stage_groups_.all.size());
+  for (std::size_t r = 0; r < ranks_.size(); ++r) ranks_[r].at = operations.columns[r];
+  for (std::size_t d = 0; d < rank_stages_.size(); ++d) rank_stages_[d].at = cells.columns[d];
+  done_.resize(operations.entries);
+  for (auto* table : {&before_, &after_}) table->resize(cells.entries);
+  owners_.resize(cells.entries);
+  if (!alike_) lengths_.resize(cells.entries);
+  for (auto* list : {&forward_on_the_way_, &gradient_on_the_way_}) list->resize(cells.entries);
+  weights_.resize(cells.entries);
 }
 
 SHUNT_INLINE void list_scheduler::place_cells(std::vector<rerouted_cell> cells) {
@@ -383,9 +360,9 @@ SHUNT_INLINE void list_scheduler::begin(rank_state& r, op_kind kind, rank_stage 
 SHUNT_INLINE void list_scheduler::send(std::vector<arrival>& all, std::int32_t& coming,
                                        rank_stage const& d, arrival what) {
   all[d.at[coming++]] = what;
-  if (what.when < clock_[d.state] &&
-      ranks_[static_cast<std::size_t>(d.state)].idle_from <= what.when)
-    clock_.set(d.state, what.when);
+  std::int32_t const r = d.rank.value();
+  if (what.when < clock_[r] && ranks_[d.rank.index()].idle_from <= what.when)
+    clock_.set(r, what.when);
 }
 
 SHUNT_INLINE bool list_scheduler::start_forward(rank_state& r, choice const& what, ticks now) {
