@@ -89,19 +89,20 @@ SHUNT_INLINE solution<pipeline_schedule> slipstream::attempt(
                                  routes == 0 ? first : routing::pooled);
     search.search();
     left -= share - search.left();
-    if (left <= 0 && routes == static_cast<int>(twice)) search.justify();  // no local search follows
+    if (left <= 0 && routes == static_cast<int>(twice))
+      search.justify();  // no local search follows
     if (search.best() == detail::policy_search::nothing) continue;
     if (search.best() == least)
       return {.plan = search.schedule(),
               .status = status::optimal,
               .objective = static_cast<double>(least),
               .lower_bound = static_cast<double>(least)};
-    keep(best, search.exact() ? solution<pipeline_schedule>{
-                                    .plan = search.schedule(),
-                                    .status = status::feasible,
-                                    .objective = static_cast<double>(search.best()),
-                                    .lower_bound = static_cast<double>(least)}
-                              : evaluated(job, search.schedule()));
+    keep(best, search.exact()
+                   ? solution<pipeline_schedule>{.plan = search.schedule(),
+                                                 .status = status::feasible,
+                                                 .objective = static_cast<double>(search.best()),
+                                                 .lower_bound = static_cast<double>(least)}
+                   : evaluated(job, search.schedule()));
     if (best.objective <= static_cast<double>(bound)) return best;
   }
   if (!plain) plain = transformed(job);

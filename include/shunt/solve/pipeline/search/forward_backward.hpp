@@ -134,8 +134,7 @@ class forward_backward {
     while (bits_[w] == 0) ++w;
     auto const place = static_cast<std::int32_t>(w - static_cast<std::size_t>(r.word)) * 64 +
                        std::countr_zero(bits_[w]);
-    auto const own =
-        static_cast<std::size_t>(urgent_[r.at[Forwards ? place : r.all - 1 - place]]);
+    auto const own = static_cast<std::size_t>(urgent_[r.at[Forwards ? place : r.all - 1 - place]]);
     node const& n = nodes_[own];
     if (patient)  // a more urgent operation arrives before this one would end
       for (std::int32_t i = 0; i < r.coming; ++i) {

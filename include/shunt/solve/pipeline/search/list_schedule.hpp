@@ -127,7 +127,8 @@ class list_scheduler {
 
   /// Makes the desks, rank by rank, and returns their cells in this order.
   std::vector<rerouted_cell> make_desks(routes const& to, routing rule);
-  /// Lays the entries of a group's ranks side by side, and those of its desks, and makes the tables.
+  /// Lays the entries of a group's ranks side by side, and those of its desks, and makes the
+  /// tables.
   void lay_out();
   /// Sorts the cells of each desk for both orders of re-routed micro-batches, and links them.
   void place_cells(std::vector<rerouted_cell> cells);
@@ -191,7 +192,7 @@ class list_scheduler {
   std::vector<std::int32_t> weights_{};  // by desk: the places with a backward_weight, in order
   std::vector<started> done_{};          // by rank: its operations in order
   std::int64_t operations_ = 0;
-  std::vector<interval> spans_{};        // by stage group
+  std::vector<interval> spans_{};  // by stage group
   std::int64_t left_ = 0;
 };
 

@@ -75,8 +75,8 @@ SHUNT_INLINE pipeline_schedule list_scheduler::schedule(bool staggered_step) con
   return plan;
 }
 
-SHUNT_INLINE std::vector<list_scheduler::rerouted_cell> list_scheduler::make_desks(
-    routes const& to, routing rule) {
+SHUNT_INLINE std::vector<list_scheduler::rerouted_cell> list_scheduler::make_desks(routes const& to,
+                                                                                   routing rule) {
   auto const stages = static_cast<std::size_t>(job_.stages);
   // desks with and without cells, by rank and place of the stage in the group
   std::vector<std::size_t> first_desk, first_cell;
@@ -155,8 +155,7 @@ SHUNT_INLINE std::vector<list_scheduler::rerouted_cell> list_scheduler::make_des
 SHUNT_INLINE void list_scheduler::lay_out() {
   std::vector<grouped_list> of_ranks, of_desks;
   for (rank_state const& r : ranks_) of_ranks.push_back({r.stage_group, r.all});
-  for (rank_stage const& d : rank_stages_)
-    of_desks.push_back({stage_groups_.of[d.rank], d.cells});
+  for (rank_stage const& d : rank_stages_) of_desks.push_back({stage_groups_.of[d.rank], d.cells});
   side_by_side const operations(of_ranks, stage_groups_.all.size()),
       cells(of_desks, stage_groups_.all.size());
   for (std::size_t r = 0; r < ranks_.size(); ++r) ranks_[r].at = operations.columns[r];
@@ -330,9 +329,8 @@ SHUNT_INLINE bool list_scheduler::start_something(rank_state& r, ticks now) {
   if (forward.of != nullptr &&
       (weight == nullptr || forward.of->stashed < forward.of->policy.weight_before)) {
     if (forward.of->policy.patience != stage_policy::wait::never &&
-        gradient_within(r, now,
-                        lasting(forward.of->forward, *forward.of,
-                                place_of(*forward.of, forward.bit))))
+        gradient_within(
+            r, now, lasting(forward.of->forward, *forward.of, place_of(*forward.of, forward.bit))))
       return false;
     return start_forward(r, forward, now);
   }

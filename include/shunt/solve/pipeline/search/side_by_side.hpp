@@ -1,9 +1,10 @@
 #pragma once
-/// Table of lists in which the k-th entries of a group's lists lie side by side, as its ranks, which
-/// run at the same time, read and write them: thousands of ranks then go through the table as one.
+/// Table of lists in which the k-th entries of a group's lists lie side by side, as its ranks,
+/// which run at the same time, read and write them: thousands of ranks then go through the table as
+/// one.
 ///
 /// A group whose longest list is much longer than the others has its lists one behind the other.
-/// Complexity: linear in the lists; at most a quarter of the table is empty.
+/// Complexity: linear in the lists; at most a fifth of the table is empty.
 #include <cstddef>
 #include <cstdint>
 #include <vector>

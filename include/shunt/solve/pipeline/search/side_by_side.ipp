@@ -10,7 +10,7 @@ namespace shunt::detail {
 SHUNT_INLINE side_by_side::side_by_side(std::vector<grouped_list> const& lists,
                                         std::size_t groups) {
   struct group_state {
-    std::size_t lists = 0, longest = 0, all = 0, next = 0;
+    std::size_t lists = 0, longest = 0, all = 0, next = 0, stride = 1;
     bool beside = true;
   };
   std::vector<group_state> of(groups);
@@ -22,12 +22,13 @@ SHUNT_INLINE side_by_side::side_by_side(std::vector<grouped_list> const& lists,
   }
   for (auto& g : of) {
     g.next = entries;
-    g.beside = g.longest * g.lists <= g.all + g.all / 4;
-    entries += g.beside ? g.longest * g.lists : g.all;
+    g.stride = g.lists | 1;  // odd: the entries of a list fall on all sets of a cache
+    g.beside = g.longest * g.stride <= g.all + g.all / 4;
+    entries += g.beside ? g.longest * g.stride : g.all;
   }
   for (auto const& [group, length] : lists) {
     auto& g = of[static_cast<std::size_t>(group)];
-    columns.push_back({g.next, g.beside ? g.lists : 1});
+    columns.push_back({g.next, g.beside ? g.stride : 1});
     g.next += g.beside ? 1 : static_cast<std::size_t>(length);
   }
 }
