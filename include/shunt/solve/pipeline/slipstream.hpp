@@ -8,7 +8,7 @@
 /// none that can stash a micro-batch, and on dead workers without re-routing; limit_reached where
 /// no order was found under the cap of ranks with several stages. See docs/pipeline-solvers.md.
 /// Throws invalid_problem where the job is broken.
-/// Complexity: O(effort log n) for n operations, at least one run.
+/// Complexity: O(effort log n) for n operations, at least one run of each route table.
 /// Reference: arXiv 2405.14009.
 #include <cstdint>
 #include <optional>

@@ -67,6 +67,13 @@ class forward_backward {
   /// Makes the nodes: the k-th operations of a stage group's ranks side by side.
   void make_nodes();
 
+  /// Visits the live ranks in the order in which the nodes lie.
+  template <class Visit>
+  void each_rank(Visit const& visit) {
+    for (stage_group const& c : stage_groups_.all)
+      for (rank_id const r : c.live) visit(ranks_[r.index()]);
+  }
+
   /// One pass in either direction. `limit`: the start or end of each stage group.
   template <bool Forwards>
   void pass(std::vector<ticks> const& limit, bool patient) {
@@ -77,14 +84,14 @@ class forward_backward {
     // the order of the previous pass, in this pass's direction, gives the urgency
     ticks shift = 0;  // clocks run from 0 upwards
     if (!Forwards) shift = *std::max_element(limit.begin(), limit.end());
-    for (auto& r : ranks_) {
+    each_rank([&](rank_state& r) {
       r.done = r.coming = r.there = 0;
       for (std::int32_t i = 0; i < r.all; ++i)
         place_[static_cast<std::size_t>(sequence_[r.at[i]])] = Forwards ? i : r.all - 1 - i;
       ticks const at = limit[static_cast<std::size_t>(r.stage_group)];
       r.idle_from = Forwards ? at : shift - at;
-    }
-    urgent_ = sequence_;
+    });
+    urgent_.swap(sequence_);
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       auto const& n = nodes_[i];
       since_[i] = 0;
@@ -105,10 +112,8 @@ class forward_backward {
                                          : next_arrival(r));
       next = clock_.winner_after(next, now);
     }
-    for (auto& r : ranks_) {
+    for (auto const& r : ranks_) {
       if (r.all == 0) continue;
-      for (std::int32_t i = 0; !Forwards && i < r.all / 2; ++i)
-        std::swap(sequence_[r.at[i]], sequence_[r.at[r.all - 1 - i]]);
       auto& span = spans_[static_cast<std::size_t>(r.stage_group)];
       ticks const from = Forwards ? r.began : shift - r.idle_from,
                   to = Forwards ? r.idle_from : shift - r.began;
@@ -144,7 +149,8 @@ class forward_backward {
     bits_[w] &= bits_[w] - 1;
     --r.there;
     if (r.done == 0) r.began = now;
-    sequence_[r.at[r.done++]] = static_cast<std::int32_t>(own);
+    sequence_[r.at[Forwards ? r.done : r.all - 1 - r.done]] = static_cast<std::int32_t>(own);
+    ++r.done;
     ticks const end = now + n.cost;
     r.idle_from = end;
     auto const hand_on = [&](std::int32_t to) {

@@ -35,7 +35,7 @@ SHUNT_INLINE void forward_backward::make_nodes() {
   bits_.resize(static_cast<std::size_t>(next_word));
   side_by_side const table(lists, stage_groups_.all.size());
   for (std::size_t r = 0; r < ranks_.size(); ++r) ranks_[r].at = table.columns[r];
-  for (auto* list : {&sequence_, &coming_, &place_}) list->resize(table.entries);
+  for (auto* list : {&sequence_, &urgent_, &coming_, &place_}) list->resize(table.entries);
   since_.resize(table.entries);
   missing_.resize(table.entries);
   nodes_.resize(table.entries);
@@ -45,11 +45,11 @@ SHUNT_INLINE void forward_backward::make_nodes() {
   auto const cells = job_.cells();
   std::vector<std::int32_t> forward(cells, nowhere), gradient(cells, nowhere);
   auto const each = [&](auto const& visit) {
-    for (auto const& r : ranks_) {
+    each_rank([&](rank_state const& r) {
       std::int32_t i = 0;
       for (operation const& o : source_.order[r.rank])
         if (o.kind != op_kind::step) visit(r, static_cast<std::int32_t>(r.at[i++]), o);
-    }
+    });
   };
   each([&](rank_state const& r, std::int32_t own, operation const& o) {
     if (o.kind == op_kind::forward) forward[cell(o, o.stage)] = own;
@@ -80,13 +80,15 @@ SHUNT_INLINE void forward_backward::make_nodes() {
 SHUNT_INLINE pipeline_schedule forward_backward::schedule(bool staggered_step) const {
   pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(ranks_.size()),
                          .staggered_step = staggered_step};
-  for (rank_state const& r : ranks_) {
-    auto& list = plan.order[r.rank];
-    auto const& from = source_.order[r.rank];  // its steps stand at the end
-    list.reserve(from.size());
-    for (std::int32_t i = 0; i < r.all; ++i)
-      list.push_back(from[r.at.place_of(static_cast<std::size_t>(sequence_[r.at[i]]))]);
-  }
+  for (stage_group const& c : stage_groups_.all)
+    for (rank_id const live : c.live) {
+      rank_state const& r = ranks_[live.index()];
+      auto& list = plan.order[live];
+      auto const& from = source_.order[live];  // its steps stand at the end
+      list.reserve(from.size());
+      for (std::int32_t i = 0; i < r.all; ++i)
+        list.push_back(from[r.at.place_of(static_cast<std::size_t>(sequence_[r.at[i]]))]);
+    }
   append_steps(stage_groups_, plan);
   return plan;
 }

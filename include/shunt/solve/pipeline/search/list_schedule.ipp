@@ -58,19 +58,20 @@ SHUNT_INLINE ticks list_scheduler::makespan() const {
 SHUNT_INLINE pipeline_schedule list_scheduler::schedule(bool staggered_step) const {
   pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(ranks_.size()),
                          .staggered_step = staggered_step};
-  for (rank_state const& from : ranks_) {
-    if (from.all == 0) continue;
-    auto const* const desks = rank_stages_.data() + from.first_rank_stage;
-    auto& list = plan.order[desks->rank];
-    auto const& held = stage_groups_.all[static_cast<std::size_t>(from.stage_group)].stages;
-    list.reserve(static_cast<std::size_t>(from.done) + held.size());
-    for (std::int32_t i = 0; i < from.done; ++i) {
-      started const& what = done_[from.at[i]];
-      rank_stage const& d = desks[what.desk];
-      auto const& of = owners_[d.at[what.place]];
-      list.push_back({static_cast<op_kind>(what.kind), of.pipeline, d.stage, of.microbatch});
+  for (stage_group const& c : stage_groups_.all)
+    for (rank_id const r : c.live) {
+      rank_state const& from = ranks_[r.index()];
+      if (from.all == 0) continue;
+      auto const* const desks = rank_stages_.data() + from.first_rank_stage;
+      auto& list = plan.order[r];
+      list.reserve(static_cast<std::size_t>(from.done) + c.stages.size());
+      for (std::int32_t i = 0; i < from.done; ++i) {
+        started const& what = done_[from.at[i]];
+        rank_stage const& d = desks[what.desk];
+        auto const& of = owners_[d.at[what.place]];
+        list.push_back({static_cast<op_kind>(what.kind), of.pipeline, d.stage, of.microbatch});
+      }
     }
-  }
   append_steps(stage_groups_, plan);
   return plan;
 }

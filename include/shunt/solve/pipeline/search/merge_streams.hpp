@@ -7,7 +7,7 @@
 /// before a forward before a backward_weight, then the one that could start earliest, the lowest
 /// micro-batch, the lowest pipeline. A forward that would exceed the stash cap waits. A deadlock
 /// occurs only where streams that fit together do not fit under the cap.
-/// Complexity: O(n (log n + streams a worker)) for n operations.
+/// Complexity: O(n (log R + streams a worker)) for n operations on R ranks.
 #include <vector>
 
 #include "shunt/core/config.hpp"

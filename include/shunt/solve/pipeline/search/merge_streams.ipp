@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -12,6 +11,7 @@
 #include "shunt/core/units.hpp"
 #include "shunt/measure/operation_graph.hpp"
 #include "shunt/measure/stage_groups.hpp"
+#include "shunt/solve/pipeline/search/winner_tree.hpp"
 
 namespace shunt::detail {
 
@@ -20,7 +20,7 @@ class stream_merger {
  public:
   SHUNT_CONSTEXPR stream_merger(pipeline_job const& job,
                                 indexed<rank_id, operation_streams> const& streams)
-      : job_(job), streams_(streams) {
+      : job_(job), streams_(streams), clock_(static_cast<std::size_t>(job.ranks())) {
     auto const ranks = static_cast<std::size_t>(job.ranks());
     auto const cells = job.cells();
     for (auto* table : {&forward_, &gradient_, &weight_}) table->resize(cells, unknown);
@@ -28,9 +28,12 @@ class stream_merger {
     next_.resize(ranks);
     idle_from_.resize(ranks, 0);
     stashed_.resize(ranks, 0);
+    if (job.memory.rule != stash_cap::kind::none)
+      for (rank_id r : ids<rank_id>(job.ranks())) caps_.push_back(*job.stash_limit(r));
     schedule_.order.resize(ranks);
     for (rank_id r : ids<rank_id>(job.ranks())) {
       next_[r].resize(streams[r].size(), 0);
+      std::size_t const before = left_;
       for (auto const& stream : streams[r]) {
         left_ += stream.size();
         for (operation const& o : stream)
@@ -39,20 +42,20 @@ class stream_merger {
             if (o.stage == 0) forward_[cell(o, o.stage)] = 0;
           }
       }
+      schedule_.order[r].reserve(left_ - before);
+      if (left_ > before) clock_.set(r.value(), 0);
     }
   }
 
   // Returns the merged schedule. Consumes the merger.
   [[nodiscard]] SHUNT_CONSTEXPR merged_streams merged() && {
-    for (rank_id r : ids<rank_id>(job_.ranks())) wake(0, r);
-    while (!events_.empty()) {
-      auto const [now, rank] = events_.front();
-      std::pop_heap(events_.begin(), events_.end(), std::greater<>{});
-      events_.pop_back();
+    // An operation wakes other ranks later than now: only a backward_weight may take no time.
+    for (std::int32_t rank = clock_.winner(); clock_[rank] != winner_tree::never;) {
       rank_id const r = rank;
-      // handle all arrivals of this moment first: the choice must not depend on the event order
-      if (!events_.empty() && events_.front() == std::pair{now, rank}) continue;
-      if (idle_from_[r.index()] <= now) start_something(r, now);
+      ticks const now = clock_[rank];
+      while (idle_from_[r.index()] <= now && start_something(r, now)) continue;
+      clock_.set(rank, idle_from_[r.index()] > now ? idle_from_[r.index()] : next_input(r, now));
+      rank = clock_.winner_after(rank, now);
     }
     if (left_ > 0) return {};
     append_steps(stage_groups(job_), schedule_);
@@ -66,12 +69,6 @@ class stream_merger {
     return job_.cell(o.pipeline, s, o.microbatch);
   }
 
-  // Schedules a look at rank `r`.
-  SHUNT_CONSTEXPR void wake(ticks when, rank_id r) {
-    events_.emplace_back(when, r.value());
-    std::push_heap(events_.begin(), events_.end(), std::greater<>{});
-  }
-
   // Returns when the input of an operation arrives, or `unknown`.
   [[nodiscard]] SHUNT_CONSTEXPR ticks ready(operation const& o) const {
     auto const& table = o.kind == op_kind::forward           ? forward_
@@ -80,12 +77,22 @@ class stream_merger {
     return table[cell(o, o.stage)];
   }
 
-  // Starts the most urgent operation of an idle rank, if one can start.
-  SHUNT_CONSTEXPR void start_something(rank_id r, ticks now) {
+  // Returns when the next input of a stream arrives at an idle rank, as far as it is known.
+  [[nodiscard]] SHUNT_CONSTEXPR ticks next_input(rank_id r, ticks now) const {
+    ticks least = winner_tree::never;
+    for (std::size_t s = 0; s < streams_[r].size(); ++s) {
+      if (next_[r][s] == streams_[r][s].size()) continue;
+      if (ticks const when = ready(streams_[r][s][next_[r][s]]); when > now)
+        least = std::min(least, when);
+    }
+    return least;
+  }
+
+  // Starts the most urgent operation of an idle rank. Returns false where none can start.
+  SHUNT_CONSTEXPR bool start_something(rank_id r, ticks now) {
     auto const urgency = [](op_kind k) {
       return k == op_kind::forward ? 1 : k == op_kind::backward_weight ? 2 : 0;
     };
-    auto const cap = job_.stash_limit(r);
     using rank_of_choice = std::tuple<int, ticks, microbatch_id, pipeline_id>;
     std::optional<std::pair<rank_of_choice, std::size_t>> best;
     for (std::size_t s = 0; s < streams_[r].size(); ++s) {
@@ -93,13 +100,14 @@ class stream_merger {
       operation const& o = streams_[r][s][next_[r][s]];
       ticks const since = ready(o);
       if (since == unknown || since > now) continue;
-      if (o.kind == op_kind::forward && cap &&
-          stashed_[r.index()] + job_.stash.forward[o.stage] > *cap)
+      if (o.kind == op_kind::forward && !caps_.empty() &&
+          stashed_[r.index()] + job_.stash.forward[o.stage] > caps_[r.index()])
         continue;
       std::pair const choice{rank_of_choice{urgency(o.kind), since, o.microbatch, o.pipeline}, s};
       if (!best || choice < *best) best = choice;
     }
     if (best) start(r, streams_[r][best->second][next_[r][best->second]++], now);
+    return best.has_value();
   }
 
   // Starts an operation and passes its result on.
@@ -107,9 +115,10 @@ class stream_merger {
     ticks const end = now + cost_of(job_, o, r);
     auto const hand_on = [&](std::vector<ticks>& table, stage_id to) {
       auto const target = cell(o, to);
-      bool const stays = host_[target] == r;
-      table[target] = end + (stays ? 0 : job_.transfer(r, host_[target]));
-      if (!stays && host_[target] >= 0) wake(table[target], host_[target]);
+      rank_id const host = host_[target];
+      ticks const when = table[target] = end + (host == r ? 0 : job_.transfer(r, host));
+      if (host != r && host >= 0 && when < clock_[host.value()] && idle_from_[host.index()] <= when)
+        clock_.set(host.value(), when);
     };
     schedule_.order[r].push_back(o);
     --left_;
@@ -128,7 +137,6 @@ class stream_merger {
       weight_[cell(o, o.stage)] = end;
       if (o.stage > 0) hand_on(gradient_, o.stage.value() - 1);
     }
-    wake(end, r);
   }
 
   pipeline_job const& job_;
@@ -137,8 +145,8 @@ class stream_merger {
   std::vector<rank_id> host_{};
   indexed<rank_id, std::vector<std::size_t>> next_{};
   std::vector<ticks> idle_from_{};
-  std::vector<std::int64_t> stashed_{};
-  std::vector<std::pair<ticks, std::int32_t>> events_{};
+  std::vector<std::int64_t> stashed_{}, caps_{};  // by rank; no caps where there are none
+  winner_tree clock_;
   std::size_t left_ = 0;
   pipeline_schedule schedule_{};
 };

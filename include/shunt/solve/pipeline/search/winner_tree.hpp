@@ -10,6 +10,7 @@
 #include <limits>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/units.hpp"
 
 namespace shunt::detail {
@@ -20,24 +21,24 @@ class winner_tree {
   static constexpr ticks never = std::numeric_limits<ticks>::max();
 
   /// All players start at `never`.
-  explicit winner_tree(std::size_t players);
+  SHUNT_CONSTEXPR explicit winner_tree(std::size_t players);
   /// Sets all players to `never`.
-  void clear();
+  SHUNT_CONSTEXPR void clear();
   /// Returns the player with the earliest time, the lowest of several.
-  [[nodiscard]] std::int32_t winner() const;
+  [[nodiscard]] SHUNT_CONSTEXPR std::int32_t winner() const;
   /// Returns `winner()` after the winner `last` of time `when` was set to a later time.
   /// Requires that no other player was set to `when` or to an earlier time since `last` has won.
   /// Complexity: O(1) where the winner stands in the same block of eight.
-  [[nodiscard]] std::int32_t winner_after(std::int32_t last, ticks when) const;
+  [[nodiscard]] SHUNT_CONSTEXPR std::int32_t winner_after(std::int32_t last, ticks when) const;
   /// Returns the time of a player.
-  [[nodiscard]] ticks operator[](std::int32_t player) const;
+  [[nodiscard]] SHUNT_CONSTEXPR ticks operator[](std::int32_t player) const;
   /// Sets the time of a player.
-  void set(std::int32_t player, ticks when);
+  SHUNT_CONSTEXPR void set(std::int32_t player, ticks when);
 
  private:
-  static ticks least(ticks const* c);
+  static SHUNT_CONSTEXPR ticks least(ticks const* c);
   /// Returns the lowest of eight players with this time, or 32.
-  static unsigned first_at(ticks const* c, ticks when);
+  static SHUNT_CONSTEXPR unsigned first_at(ticks const* c, ticks when);
   std::vector<std::vector<ticks>> levels_{};  // the players, the minima of eight players, and so on
 };
 

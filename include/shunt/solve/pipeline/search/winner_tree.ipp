@@ -4,22 +4,20 @@
 #include <algorithm>
 #include <bit>
 
-#include "shunt/core/config.hpp"
-
 namespace shunt::detail {
 
-SHUNT_INLINE winner_tree::winner_tree(std::size_t players) {
+SHUNT_CONSTEXPR winner_tree::winner_tree(std::size_t players) {
   for (std::size_t width = players; levels_.empty() || width > 1;) {
     width = (width + 7) / 8;
     levels_.emplace_back(8 * width, never);
   }
 }
 
-SHUNT_INLINE void winner_tree::clear() {
+SHUNT_CONSTEXPR void winner_tree::clear() {
   for (auto& level : levels_) std::fill(level.begin(), level.end(), never);
 }
 
-SHUNT_INLINE std::int32_t winner_tree::winner() const {
+SHUNT_CONSTEXPR std::int32_t winner_tree::winner() const {
   std::size_t at = 0;
   ticks const first = least(levels_.back().data());
   for (std::size_t l = levels_.size(); l-- > 0;)
@@ -27,23 +25,23 @@ SHUNT_INLINE std::int32_t winner_tree::winner() const {
   return static_cast<std::int32_t>(at);
 }
 
-SHUNT_INLINE std::int32_t winner_tree::winner_after(std::int32_t last, ticks when) const {
+SHUNT_CONSTEXPR std::int32_t winner_tree::winner_after(std::int32_t last, ticks when) const {
   std::int32_t const block = last / 8 * 8;
   auto const in_block = static_cast<std::int32_t>(first_at(levels_[0].data() + block, when));
   return in_block < 8 ? block + in_block : winner();
 }
 
-SHUNT_INLINE unsigned winner_tree::first_at(ticks const* c, ticks when) {
+SHUNT_CONSTEXPR unsigned winner_tree::first_at(ticks const* c, ticks when) {
   auto const same = [&](std::size_t i) { return static_cast<unsigned>(c[i] == when) << i; };
   return static_cast<unsigned>(std::countr_zero(same(0) | same(1) | same(2) | same(3) | same(4) |
                                                 same(5) | same(6) | same(7)));
 }
 
-SHUNT_INLINE ticks winner_tree::operator[](std::int32_t player) const {
+SHUNT_CONSTEXPR ticks winner_tree::operator[](std::int32_t player) const {
   return levels_[0][static_cast<std::size_t>(player)];
 }
 
-SHUNT_INLINE void winner_tree::set(std::int32_t player, ticks when) {
+SHUNT_CONSTEXPR void winner_tree::set(std::int32_t player, ticks when) {
   auto at = static_cast<std::size_t>(player);
   for (auto& level : levels_) {
     if (level[at] == when) return;
@@ -53,7 +51,7 @@ SHUNT_INLINE void winner_tree::set(std::int32_t player, ticks when) {
   }
 }
 
-SHUNT_INLINE ticks winner_tree::least(ticks const* c) {
+SHUNT_CONSTEXPR ticks winner_tree::least(ticks const* c) {
   return std::min(std::min(std::min(c[0], c[1]), std::min(c[2], c[3])),
                   std::min(std::min(c[4], c[5]), std::min(c[6], c[7])));
 }
