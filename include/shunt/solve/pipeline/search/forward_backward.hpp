@@ -52,9 +52,13 @@ class forward_backward {
   static constexpr std::int32_t nowhere = -1;
 
   struct node {
+    ticks cost = 0;
     std::int32_t rank = nowhere;
     std::int32_t parent = nowhere, child = nowhere, second_child = nowhere;
-    ticks cost = 0;
+    // of this pass: its place in the order of urgency, the inputs that are missing, the last one's
+    // arrival
+    std::int32_t place = 0, missing = 0;
+    ticks since = 0;
   };
   struct rank_state {
     rank_id rank{};
@@ -87,17 +91,17 @@ class forward_backward {
     each_rank([&](rank_state& r) {
       r.done = r.coming = r.there = 0;
       for (std::int32_t i = 0; i < r.all; ++i)
-        place_[static_cast<std::size_t>(sequence_[r.at[i]])] = Forwards ? i : r.all - 1 - i;
+        nodes_[static_cast<std::size_t>(sequence_[r.at[i]])].place = Forwards ? i : r.all - 1 - i;
       ticks const at = limit[static_cast<std::size_t>(r.stage_group)];
       r.idle_from = Forwards ? at : shift - at;
     });
     urgent_.swap(sequence_);
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      auto const& n = nodes_[i];
-      since_[i] = 0;
-      missing_[i] = static_cast<std::int8_t>(
-          Forwards ? n.parent != nowhere : (n.child != nowhere) + (n.second_child != nowhere));
-      if (missing_[i] == 0 && n.rank != nowhere)
+      auto& n = nodes_[i];
+      n.since = 0;
+      n.missing =
+          Forwards ? n.parent != nowhere : (n.child != nowhere) + (n.second_child != nowhere);
+      if (n.missing == 0 && n.rank != nowhere)
         put(ranks_[static_cast<std::size_t>(n.rank)], static_cast<std::int32_t>(i));
     }
     for (auto const& r : ranks_)
@@ -144,7 +148,7 @@ class forward_backward {
     if (patient)  // a more urgent operation arrives before this one would end
       for (std::int32_t i = 0; i < r.coming; ++i) {
         auto const other = static_cast<std::size_t>(coming_[r.at[i]]);
-        if (place_[other] < place && since_[other] < now + n.cost) return false;
+        if (nodes_[other].place < place && nodes_[other].since < now + n.cost) return false;
       }
     bits_[w] &= bits_[w] - 1;
     --r.there;
@@ -155,15 +159,15 @@ class forward_backward {
     r.idle_from = end;
     auto const hand_on = [&](std::int32_t to) {
       if (to == nowhere) return;
-      auto const t = static_cast<std::size_t>(to);
-      std::int32_t const who = nodes_[t].rank;
-      auto& there = ranks_[static_cast<std::size_t>(who)];
-      since_[t] = std::max(since_[t], end + (Forwards ? job_.transfer(r.rank, there.rank)
-                                                      : job_.transfer(there.rank, r.rank)));
-      if (--missing_[t] > 0) return;
-      if (&there == &r && since_[t] <= end) return put(r, to);
+      node& next = nodes_[static_cast<std::size_t>(to)];
+      auto& there = ranks_[static_cast<std::size_t>(next.rank)];
+      next.since = std::max(next.since, end + (Forwards ? job_.transfer(r.rank, there.rank)
+                                                        : job_.transfer(there.rank, r.rank)));
+      if (--next.missing > 0) return;
+      if (&there == &r && next.since <= end) return put(r, to);
       coming_[there.at[there.coming++]] = to;
-      if (since_[t] < clock_[who] && there.idle_from <= since_[t]) clock_.set(who, since_[t]);
+      if (next.since < clock_[next.rank] && there.idle_from <= next.since)
+        clock_.set(next.rank, next.since);
     };
     if (Forwards) {
       hand_on(n.child);
@@ -183,9 +187,7 @@ class forward_backward {
   std::vector<node> nodes_{};
   // by rank: the order of the last pass, and of the one before
   std::vector<std::int32_t> sequence_{}, urgent_{};
-  std::vector<std::int32_t> coming_{}, place_{};
-  std::vector<std::int8_t> missing_{};
-  std::vector<ticks> since_{};
+  std::vector<std::int32_t> coming_{};
   std::vector<std::uint64_t> bits_{};
   std::vector<interval> spans_{};
 };

@@ -35,9 +35,7 @@ SHUNT_INLINE void forward_backward::make_nodes() {
   bits_.resize(static_cast<std::size_t>(next_word));
   side_by_side const table(lists, stage_groups_.all.size());
   for (std::size_t r = 0; r < ranks_.size(); ++r) ranks_[r].at = table.columns[r];
-  for (auto* list : {&sequence_, &urgent_, &coming_, &place_}) list->resize(table.entries);
-  since_.resize(table.entries);
-  missing_.resize(table.entries);
+  for (auto* list : {&sequence_, &urgent_, &coming_}) list->resize(table.entries);
   nodes_.resize(table.entries);
   auto const cell = [&](operation const& o, stage_id s) {
     return job_.cell(o.pipeline, s, o.microbatch);
@@ -94,7 +92,7 @@ SHUNT_INLINE pipeline_schedule forward_backward::schedule(bool staggered_step) c
 }
 
 SHUNT_INLINE void forward_backward::put(rank_state& r, std::int32_t n) {
-  auto const place = static_cast<std::uint32_t>(place_[static_cast<std::size_t>(n)]);
+  auto const place = static_cast<std::uint32_t>(nodes_[static_cast<std::size_t>(n)].place);
   bits_[static_cast<std::size_t>(r.word) + place / 64] |= std::uint64_t{1} << place % 64;
   ++r.there;
 }
@@ -102,7 +100,7 @@ SHUNT_INLINE void forward_backward::put(rank_state& r, std::int32_t n) {
 SHUNT_INLINE void forward_backward::arrive(rank_state& r, ticks now) {
   for (std::int32_t i = 0; i < r.coming;) {
     std::int32_t& next = coming_[r.at[i]];
-    if (since_[static_cast<std::size_t>(next)] > now) {
+    if (nodes_[static_cast<std::size_t>(next)].since > now) {
       ++i;
       continue;
     }
@@ -114,7 +112,7 @@ SHUNT_INLINE void forward_backward::arrive(rank_state& r, ticks now) {
 SHUNT_INLINE ticks forward_backward::next_arrival(rank_state const& r) const {
   ticks least = winner_tree::never;
   for (std::int32_t i = 0; i < r.coming; ++i)
-    least = std::min(least, since_[static_cast<std::size_t>(coming_[r.at[i]])]);
+    least = std::min(least, nodes_[static_cast<std::size_t>(coming_[r.at[i]])].since);
   return least;
 }
 
