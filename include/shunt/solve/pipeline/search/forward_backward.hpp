@@ -53,7 +53,7 @@ class forward_backward {
 
   struct node {
     ticks cost = 0;
-    std::int32_t rank = nowhere;
+    std::int32_t rank = nowhere;  // its place in ranks_
     std::int32_t parent = nowhere, child = nowhere, second_child = nowhere;
     // of this pass: its place in the order of urgency, the inputs that are missing, the last one's
     // arrival
@@ -62,7 +62,7 @@ class forward_backward {
   };
   struct rank_state {
     rank_id rank{};
-    std::int32_t stage_group = 0, all = 0, word = 0, words = 0;
+    std::int32_t stage_group = 0, all = 0, word = 0, words = 0, player = 0;
     column at{};  // its nodes
     std::int32_t done = 0, coming = 0, there = 0;
     ticks idle_from = 0, began = 0;
@@ -70,13 +70,6 @@ class forward_backward {
 
   /// Makes the nodes: the k-th operations of a stage group's ranks side by side.
   void make_nodes();
-
-  /// Visits the live ranks in the order in which the nodes lie.
-  template <class Visit>
-  void each_rank(Visit const& visit) {
-    for (stage_group const& c : stage_groups_.all)
-      for (rank_id const r : c.live) visit(ranks_[r.index()]);
-  }
 
   /// One pass in either direction. `limit`: the start or end of each stage group.
   template <bool Forwards>
@@ -88,13 +81,17 @@ class forward_backward {
     // the order of the previous pass, in this pass's direction, gives the urgency
     ticks shift = 0;  // clocks run from 0 upwards
     if (!Forwards) shift = *std::max_element(limit.begin(), limit.end());
-    each_rank([&](rank_state& r) {
+    for (std::size_t k = 0; k < ranks_.size(); ++k) {
+      rank_state& r = ranks_[k];
+      // ranks of one moment take turns by number, which patience can tell, or as they lie
+      r.player = patient ? r.rank.value() : static_cast<std::int32_t>(k);
+      played_[static_cast<std::size_t>(r.player)] = static_cast<std::int32_t>(k);
       r.done = r.coming = r.there = 0;
       for (std::int32_t i = 0; i < r.all; ++i)
         nodes_[static_cast<std::size_t>(sequence_[r.at[i]])].place = Forwards ? i : r.all - 1 - i;
       ticks const at = limit[static_cast<std::size_t>(r.stage_group)];
       r.idle_from = Forwards ? at : shift - at;
-    });
+    }
     urgent_.swap(sequence_);
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       auto& n = nodes_[i];
@@ -105,11 +102,11 @@ class forward_backward {
         put(ranks_[static_cast<std::size_t>(n.rank)], static_cast<std::int32_t>(i));
     }
     for (auto const& r : ranks_)
-      if (r.all > 0) clock_.set(static_cast<std::int32_t>(&r - ranks_.data()), r.idle_from);
+      if (r.all > 0) clock_.set(r.player, r.idle_from);
     // An operation wakes other ranks later than now: only a backward_weight may take no time.
     for (std::int32_t next = clock_.winner(); clock_[next] != winner_tree::never;) {
       ticks const now = clock_[next];
-      rank_state& r = ranks_[static_cast<std::size_t>(next)];
+      rank_state& r = ranks_[static_cast<std::size_t>(played_[static_cast<std::size_t>(next)])];
       arrive(r, now);
       while (r.idle_from <= now && start_something<Forwards>(r, now, patient)) continue;
       clock_.set(next, r.idle_from > now ? (r.done == r.all ? winner_tree::never : r.idle_from)
@@ -166,8 +163,8 @@ class forward_backward {
       if (--next.missing > 0) return;
       if (&there == &r && next.since <= end) return put(r, to);
       coming_[there.at[there.coming++]] = to;
-      if (next.since < clock_[next.rank] && there.idle_from <= next.since)
-        clock_.set(next.rank, next.since);
+      if (next.since < clock_[there.player] && there.idle_from <= next.since)
+        clock_.set(there.player, next.since);
     };
     if (Forwards) {
       hand_on(n.child);
@@ -183,7 +180,8 @@ class forward_backward {
   std::int64_t operations_ = 0;
   shunt::stage_groups stage_groups_;
   winner_tree clock_;
-  std::vector<rank_state> ranks_{};
+  std::vector<rank_state> ranks_{};     // group by group
+  std::vector<std::int32_t> played_{};  // by player of the clock: its rank
   std::vector<node> nodes_{};
   // by rank: the order of the last pass, and of the one before
   std::vector<std::int32_t> sequence_{}, urgent_{};

@@ -19,6 +19,10 @@ SHUNT_INLINE forward_backward::forward_backward(pipeline_job const& job, pipelin
     operations_ += rank.all;
     ranks_.push_back(rank);
   }
+  std::sort(ranks_.begin(), ranks_.end(), [](rank_state const& a, rank_state const& b) {
+    return std::pair(a.stage_group, a.rank) < std::pair(b.stage_group, b.rank);
+  });
+  played_.resize(ranks_.size());
   make_nodes();
   spans_.resize(stage_groups_.all.size());
 }
@@ -43,18 +47,18 @@ SHUNT_INLINE void forward_backward::make_nodes() {
   auto const cells = job_.cells();
   std::vector<std::int32_t> forward(cells, nowhere), gradient(cells, nowhere);
   auto const each = [&](auto const& visit) {
-    each_rank([&](rank_state const& r) {
+    for (auto const& r : ranks_) {
       std::int32_t i = 0;
       for (operation const& o : source_.order[r.rank])
         if (o.kind != op_kind::step) visit(r, static_cast<std::int32_t>(r.at[i++]), o);
-    });
+    }
   };
   each([&](rank_state const& r, std::int32_t own, operation const& o) {
     if (o.kind == op_kind::forward) forward[cell(o, o.stage)] = own;
     if (o.kind == op_kind::backward || o.kind == op_kind::backward_input)
       gradient[cell(o, o.stage)] = own;
     auto& n = nodes_[static_cast<std::size_t>(own)];
-    n.rank = r.rank.value();
+    n.rank = static_cast<std::int32_t>(&r - ranks_.data());
     n.cost = cost_of(job_, o, r.rank);
     sequence_[static_cast<std::size_t>(own)] = own;
   });
@@ -78,15 +82,13 @@ SHUNT_INLINE void forward_backward::make_nodes() {
 SHUNT_INLINE pipeline_schedule forward_backward::schedule(bool staggered_step) const {
   pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(ranks_.size()),
                          .staggered_step = staggered_step};
-  for (stage_group const& c : stage_groups_.all)
-    for (rank_id const live : c.live) {
-      rank_state const& r = ranks_[live.index()];
-      auto& list = plan.order[live];
-      auto const& from = source_.order[live];  // its steps stand at the end
-      list.reserve(from.size());
-      for (std::int32_t i = 0; i < r.all; ++i)
-        list.push_back(from[r.at.place_of(static_cast<std::size_t>(sequence_[r.at[i]]))]);
-    }
+  for (rank_state const& r : ranks_) {
+    auto& list = plan.order[r.rank];
+    auto const& from = source_.order[r.rank];  // its steps stand at the end
+    list.reserve(from.size());
+    for (std::int32_t i = 0; i < r.all; ++i)
+      list.push_back(from[r.at.place_of(static_cast<std::size_t>(sequence_[r.at[i]]))]);
+  }
   append_steps(stage_groups_, plan);
   return plan;
 }

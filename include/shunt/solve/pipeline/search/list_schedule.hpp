@@ -92,6 +92,7 @@ class list_scheduler {
   /// A stage on a rank.
   struct rank_stage {
     rank_id rank{};
+    std::int32_t state = 0;  // the rank's place in ranks_
     stage_id stage{};
     std::int32_t cells = 0, first_word = 0, words = 0;
     column at{};                        // its cells
@@ -104,12 +105,13 @@ class list_scheduler {
                  gradients_coming = 0, weights = 0, weighed = 0;
   };
   struct rank_state {
+    rank_id rank{};
     std::int32_t first_rank_stage = 0, rank_stages = 0, stage_group = 0, all = 0;
     column at{};  // its operations
     std::int64_t cap = std::numeric_limits<std::int64_t>::max();
     // of this run
     std::int64_t held = 0;
-    std::int32_t done = 0;
+    std::int32_t done = 0, player = 0;
     ticks idle_from = 0, began = 0;
   };
   struct choice {
@@ -125,7 +127,7 @@ class list_scheduler {
     std::int32_t turn = 0;  // own pipelines first, then those behind it
   };
 
-  /// Makes the desks, rank by rank, and returns their cells in this order.
+  /// Makes the desks, group by group, and returns their cells in this order.
   std::vector<rerouted_cell> make_desks(routes const& to, routing rule);
   /// Lays the entries of a group's ranks side by side, and those of its desks, and makes the
   /// tables.
@@ -180,7 +182,8 @@ class list_scheduler {
   bool split_, alike_;  // alike_: all micro-batches have length 1
   shunt::stage_groups stage_groups_;
   winner_tree clock_;
-  std::vector<rank_state> ranks_{};
+  std::vector<rank_state> ranks_{};     // group by group
+  std::vector<std::int32_t> played_{};  // by player of the clock: its rank
   std::vector<rank_stage> rank_stages_{};
   std::vector<cell> before_{}, after_{};  // by cell: that of the neighbouring stage
   std::vector<owner> owners_{};           // by cell

@@ -29,11 +29,20 @@ SHUNT_INLINE void list_scheduler::run(stage_policies const& policies) {
   for (auto& s : spans_) s = {std::numeric_limits<ticks>::max(), 0};
   clock_.clear();
   for (auto& d : rank_stages_) prepare(d, policies[d.stage]);
-  for (auto& r : ranks_) prepare(r);
+  // ranks of one moment take turns by number, which patience can tell, or as they lie
+  bool const patient = std::any_of(policies.begin(), policies.end(), [](stage_policy const& p) {
+    return p.patience != stage_policy::wait::never;
+  });
+  for (std::size_t k = 0; k < ranks_.size(); ++k) {
+    rank_state& r = ranks_[k];
+    r.player = patient ? r.rank.value() : static_cast<std::int32_t>(k);
+    played_[static_cast<std::size_t>(r.player)] = static_cast<std::int32_t>(k);
+    prepare(r);
+  }
   // An operation wakes other ranks later than now: only a backward_weight may take no time.
   for (std::int32_t next = clock_.winner(); clock_[next] != winner_tree::never;) {
     ticks const now = clock_[next];
-    rank_state& r = ranks_[static_cast<std::size_t>(next)];
+    rank_state& r = ranks_[static_cast<std::size_t>(played_[static_cast<std::size_t>(next)])];
     arrive(r, now);
     while (r.idle_from <= now && start_something(r, now)) continue;
     clock_.set(next, r.idle_from > now ? (r.done == r.all ? winner_tree::never : r.idle_from)
@@ -58,20 +67,19 @@ SHUNT_INLINE ticks list_scheduler::makespan() const {
 SHUNT_INLINE pipeline_schedule list_scheduler::schedule(bool staggered_step) const {
   pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(ranks_.size()),
                          .staggered_step = staggered_step};
-  for (stage_group const& c : stage_groups_.all)
-    for (rank_id const r : c.live) {
-      rank_state const& from = ranks_[r.index()];
-      if (from.all == 0) continue;
-      auto const* const desks = rank_stages_.data() + from.first_rank_stage;
-      auto& list = plan.order[r];
-      list.reserve(static_cast<std::size_t>(from.done) + c.stages.size());
-      for (std::int32_t i = 0; i < from.done; ++i) {
-        started const& what = done_[from.at[i]];
-        rank_stage const& d = desks[what.desk];
-        auto const& of = owners_[d.at[what.place]];
-        list.push_back({static_cast<op_kind>(what.kind), of.pipeline, d.stage, of.microbatch});
-      }
+  for (rank_state const& from : ranks_) {
+    if (from.all == 0) continue;
+    auto const* const desks = rank_stages_.data() + from.first_rank_stage;
+    auto const& held = stage_groups_.all[static_cast<std::size_t>(from.stage_group)].stages;
+    auto& list = plan.order[from.rank];
+    list.reserve(static_cast<std::size_t>(from.done) + held.size());
+    for (std::int32_t i = 0; i < from.done; ++i) {
+      started const& what = done_[from.at[i]];
+      rank_stage const& d = desks[what.desk];
+      auto const& of = owners_[d.at[what.place]];
+      list.push_back({static_cast<op_kind>(what.kind), of.pipeline, d.stage, of.microbatch});
     }
+  }
   append_steps(stage_groups_, plan);
   return plan;
 }
@@ -80,13 +88,19 @@ SHUNT_INLINE std::vector<list_scheduler::rerouted_cell> list_scheduler::make_des
                                                                                    routing rule) {
   auto const stages = static_cast<std::size_t>(job_.stages);
   // desks with and without cells, by rank and place of the stage in the group
-  std::vector<std::size_t> first_desk, first_cell;
+  std::vector<rank_id> by_group;
+  for (rank_id r : ids<rank_id>(job_.ranks())) by_group.push_back(r);
+  std::sort(by_group.begin(), by_group.end(), [&](rank_id a, rank_id b) {
+    return std::pair(stage_groups_.of[a], a) < std::pair(stage_groups_.of[b], b);
+  });
+  played_.resize(by_group.size());
+  std::vector<std::size_t> first_desk(by_group.size()), first_cell;
   auto const held = [&](rank_id r) -> auto const& {
     return stage_groups_.all[static_cast<std::size_t>(stage_groups_.of[r])].stages;
   };
   std::size_t desks = 0;
-  for (rank_id r : ids<rank_id>(job_.ranks())) {
-    first_desk.push_back(desks);
+  for (rank_id const r : by_group) {
+    first_desk[r.index()] = desks;
     desks += held(r).size();
   }
   std::vector<std::size_t> desk_of;  // by worker
@@ -118,8 +132,9 @@ SHUNT_INLINE std::vector<list_scheduler::rerouted_cell> list_scheduler::make_des
 
   std::int32_t next_word = 0;
   auto const& c = job_.costs;
-  for (rank_id r : ids<rank_id>(job_.ranks())) {
-    rank_state rank{.first_rank_stage = static_cast<std::int32_t>(rank_stages_.size()),
+  for (rank_id const r : by_group) {
+    rank_state rank{.rank = r,
+                    .first_rank_stage = static_cast<std::int32_t>(rank_stages_.size()),
                     .stage_group = stage_groups_.of[r]};
     if (auto const cap = job_.stash_limit(r)) rank.cap = *cap;
     for (std::size_t i = 0; i < held(r).size(); ++i) {
@@ -128,6 +143,7 @@ SHUNT_INLINE std::vector<list_scheduler::rerouted_cell> list_scheduler::make_des
       stage_id const s = held(r)[i];
       ticks const weight = job_.cost_on(c.backward_weight, r, s);
       rank_stage d{.rank = r,
+                   .state = static_cast<std::int32_t>(ranks_.size()),
                    .stage = s,
                    .cells = static_cast<std::int32_t>(first_cell[desk + 1] - first_cell[desk]),
                    .first_word = next_word};
@@ -235,7 +251,7 @@ SHUNT_INLINE void list_scheduler::prepare(rank_state& r) {
   for (std::int32_t i = 0; i < r.rank_stages; ++i)
     r.idle_from = std::max(
         r.idle_from, rank_stages_[static_cast<std::size_t>(r.first_rank_stage + i)].policy.start);
-  if (r.rank_stages > 0) clock_.set(static_cast<std::int32_t>(&r - ranks_.data()), r.idle_from);
+  if (r.rank_stages > 0) clock_.set(r.player, r.idle_from);
 }
 
 SHUNT_INLINE list_scheduler::rank_stage* list_scheduler::rank_stages_of(rank_state const& r) {
@@ -359,9 +375,8 @@ SHUNT_INLINE void list_scheduler::begin(rank_state& r, op_kind kind, rank_stage 
 SHUNT_INLINE void list_scheduler::send(std::vector<arrival>& all, std::int32_t& coming,
                                        rank_stage const& d, arrival what) {
   all[d.at[coming++]] = what;
-  std::int32_t const r = d.rank.value();
-  if (what.when < clock_[r] && ranks_[d.rank.index()].idle_from <= what.when)
-    clock_.set(r, what.when);
+  rank_state const& r = ranks_[static_cast<std::size_t>(d.state)];
+  if (what.when < clock_[r.player] && r.idle_from <= what.when) clock_.set(r.player, what.when);
 }
 
 SHUNT_INLINE bool list_scheduler::start_forward(rank_state& r, choice const& what, ticks now) {
