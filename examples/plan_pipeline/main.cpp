@@ -216,6 +216,7 @@ void print_worker(std::ostream& out, result const& r, shunt::rank_id rank, std::
             {"stage", w.stage.value()},
             {"stages", std::move(stages)},
             {"stash_peak", peak}};
+  if (r.layers) head["state_bytes"] = plan_pipeline::state_bytes(*r.layers, r.job, rank);
   if (!r.answer.plan.overlapped.empty()) head["overlapped"] = r.answer.plan.overlapped[rank];
   std::string text = head.dump();
   text.back() = ',';  // in place of the closing brace
@@ -536,8 +537,9 @@ int main(int argc, char** argv) {
       "copies (stage, from, to: its state goes between ranks of the start), and with best moves "
       "(move, period or null, stages_copied, reason).\n"
       "With --layers also: stages ([first, end) of the layers of each), their ranks in pipeline 0, "
-      "layout and chunks; lower_bound\n"
-      "is that of every cut, layout and order, and times count no step.\n"
+      "layout and chunks, and in workers\n"
+      "state_bytes (stash_peak is in bytes, too); lower_bound is that of every cut, layout and "
+      "order, and times count no step.\n"
       "With bamboo also: kind R, a redundant forward, of the stage behind the worker's; bamboo "
       "(makespan_without:\n"
       "that of 1f1b, takeover: null or lost, shadow, failed_at, reused (its forwards that the "
@@ -585,14 +587,20 @@ int main(int argc, char** argv) {
       return found;
     };
     if (!layers_in.empty()) {
-      auto const problem =
-          layer_problem(layers_in, ranks, job, memory, shunt::time_unit_named(unit));
+      auto problem = layer_problem(layers_in, ranks, job, memory, shunt::time_unit_named(unit));
+      if (as_layers) problem = shunt::whole_layers(problem);
       naming_options(options_of_layers, [&] { shunt::validate(problem); });
       require_cells(std::int64_t{problem.microbatches} * problem.pipelines, problem.ranks,
                     most_cells / 8, "ranks");
       auto made = timed([&] {
-        return shunt::solve(
-            problem, shunt::layer_planner{.waves = format != "megatron", .dealt = !as_layers});
+        auto found =
+            shunt::solve(problem, shunt::layer_planner{.waves = !as_layers, .dealt = !as_layers});
+        if (format != "torchtitan") return found;
+        // torchtitan also has a V of two chunks
+        auto folded = shunt::solve(problem, shunt::layer_planner{.most_chunks = 2, .dealt = false});
+        bool const better =
+            folded.has_plan() && (!found.has_plan() || folded.objective < found.objective);
+        return better ? folded : found;
       });
       answer = {.plan = std::move(made.plan.schedule),
                 .status = made.status,

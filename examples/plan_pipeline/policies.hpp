@@ -172,6 +172,18 @@ inline shunt::layer_job layer_problem(std::string const& file, std::int32_t rank
   return job;
 }
 
+/// Returns the bytes of the states of a rank's layers.
+inline shunt::byte_count state_bytes(layer_plan const& plan, shunt::pipeline_job const& made,
+                                     shunt::rank_id rank) {
+  shunt::byte_count bytes = 0;
+  for (shunt::worker const held : made.workers_of(rank)) {
+    auto const [first, end] = plan.stages[held.stage.index()];
+    for (std::int32_t l = first; l < end; ++l)
+      bytes += plan.job.layers[static_cast<std::size_t>(l)].state_bytes;
+  }
+  return bytes;
+}
+
 /// Writes a line a stage: its rank in the pipeline, its layers and its ticks.
 inline void write_stages(std::ostream& out, layer_plan const& plan,
                          shunt::pipeline_job const& made) {

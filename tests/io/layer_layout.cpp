@@ -41,6 +41,40 @@ TEST(layer_layout, megatron) {
             "layers[0].name: \"loss\" is a loss and not last");
   EXPECT_EQ(refusal(sample({"t", "t"}, {{0, 1}, {1, 2}}, stage_layout::v_shaped())),
             "layout: is wave; Megatron lays its stages round the ranks (linear or looped)");
+  EXPECT_EQ(refusal(sample({"embed", "layers.12.mlp"}, {{0, 1}, {1, 2}})),
+            "layers[1].name: \"layers.12.mlp\" is a part of layers.12; Megatron cuts between whole "
+            "layers");
+}
+
+TEST(layer_layout, parts_of_a_layer_become_one) {
+  auto const parts = sample({"tok_embeddings", "layers.0.attention", "layers.0.mlp.up",
+                             "layers.1.attention", "layers.1", "layers.1.mlp", "model.layers.2.a",
+                             "model.layers.2.b", "layers.v2.a", "layers.v2.b", "3.a", "3.b"},
+                            {{0, 12}});
+  auto job = parts.job;
+  ticks cost = 1;
+  for (auto& l : job.layers) {
+    l.forward = cost, l.backward_input = 100 * cost, l.backward_weight = 10'000 * cost;
+    l.state_bytes = 7 * cost, l.activation_bytes = 9 * cost;
+    cost *= 2;
+  }
+  auto const whole = whole_layers(job);
+  std::vector<std::string> names;
+  std::vector<ticks> costs;
+  for (auto const& l : whole.layers) {
+    names.push_back(l.name);
+    costs.push_back(l.forward);
+    EXPECT_EQ(l.backward_input, 100 * l.forward);
+    EXPECT_EQ(l.backward_weight, 10'000 * l.forward);
+    EXPECT_EQ(l.state_bytes, 7 * l.forward);
+    EXPECT_EQ(l.activation_bytes, 9 * l.forward);
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"tok_embeddings", "layers.0", "layers.1", "layers.1",
+                                             "layers.1", "model.layers.2", "layers.v2.a",
+                                             "layers.v2.b", "3"}));
+  EXPECT_EQ(costs, (std::vector<ticks>{1, 6, 8, 16, 32, 192, 256, 512, 3072}));
+  EXPECT_EQ(whole.ranks, job.ranks);
+  EXPECT_EQ(whole_layers(whole), whole);
 }
 
 TEST(layer_layout, torchtitan) {
@@ -55,7 +89,14 @@ TEST(layer_layout, torchtitan) {
             "layers[2].name: has a control character");
   n.plan.job.layout = stage_layout::custom({1, 0});
   EXPECT_EQ(thrown_by([&] { (void)torchtitan_modules(n.job, n.plan); }),
-            "layout: is custom; torchtitan lays stages in turns or in waves");
+            "layout: is custom; torchtitan lays stages in turns or in a V");
+  n.plan.job.layout = stage_layout::wave(4);
+  EXPECT_EQ(thrown_by([&] { (void)torchtitan_modules(n.job, n.plan); }),
+            "layout: is a wave of 4 chunks; torchtitan's V has two");
+  n = sample({"layers.0", "layers.1.attention"}, {{0, 1}, {1, 2}}, stage_layout::v_shaped());
+  EXPECT_EQ(thrown_by([&] { (void)torchtitan_modules(n.job, n.plan); }),
+            "layers[1].name: \"layers.1.attention\" is a part of layers.1; torchtitan cuts between "
+            "whole layers");
 }
 
 }  // namespace

@@ -30,11 +30,17 @@ TEST(layer_bounds, known_values) {
   std::vector<std::vector<ticks>> loss(31, {1, 1, 1});
   loss.back() = {3, 3, 3};
   EXPECT_EQ(makespan_bound(layers_of(loss, 8, 50)), 50 * 15);
-  // A first forward of 20, then twelve of 2: until tick 44 layer 0 works 44 ticks, the next two at
-  // most 4 each, the others 2 each. So 4 ranks idle 4 x 44 - 72 ticks of the 16 x 94 there are.
+  // Layers of 22 and twelve times 6 ticks. Ranks start at 0, 20, 22 and 24 at the earliest and hold
+  // even numbers of ticks: in less than 406 at most 24 + 24 + 22 + 22 of the 94.
   std::vector<std::vector<ticks>> slow_first(13, {2, 2, 2});
   slow_first[0] = {20, 1, 1};
-  EXPECT_EQ(makespan_bound(layers_of(slow_first, 4, 16)), (16 * 94 + 104) / 4);
+  EXPECT_EQ(makespan_bound(layers_of(slow_first, 4, 16)), 22 + 16 * 24);
+  // Without backward_weights ranks idle at both ends: three forwards there, three inputs back.
+  EXPECT_EQ(makespan_bound(layers_of(std::vector<std::vector<ticks>>(4, {1, 1, 0}), 4, 4)), 14);
+  // 9, 9, 8, 6, 6, 6 are 44 ticks, but no layers of 22: a rank has 23 at least.
+  EXPECT_GE(makespan_bound(layers_of(
+                {{3, 3, 3}, {2, 2, 2}, {3, 3, 3}, {2, 2, 2}, {4, 2, 2}, {2, 2, 2}}, 2, 100)),
+            2'300);
   auto job = layers_of({{1, 1, 1}, {1, 1, 1}}, 2, 8);
   job.layers[0].activation_bytes = 5, job.layers[0].state_bytes = 20, job.memory = 25;
   EXPECT_EQ(makespan_bound(job), 40);  // one stash at a time: 8 x (there and back)
@@ -42,41 +48,41 @@ TEST(layer_bounds, known_values) {
 
 // Every assignment of layers to ranks, contiguous or not, in every order of layer operations: a
 // cut into stages only makes layers wait longer.
-TEST(layer_bounds, layers_in_every_order_on_every_rank_take_at_least_the_bound) {
+TEST(layer_bounds, no_order_of_layers_on_any_ranks_takes_less) {
   random_cases random(7);
   std::int64_t tight = 0, cases = 0;
-  for (int n = 0; n < 40; ++n) {
-    auto const layers = random.roll(2, 3), ranks = random.roll(1, layers);
-    auto job = random_layers(random, layers, ranks, layers == 3 ? 1 + (n % 5 == 0) : 2, 4,
+  for (int n = 0; n < 120; ++n) {
+    auto const layers = random.roll(2, 4), ranks = random.roll(1, std::min(layers, 3));
+    auto job = random_layers(random, layers, ranks, random.roll(1, 6 - layers), n % 2 == 0 ? 4 : 12,
                              random.roll(1, 3));
-    job.transfer = random.roll(0, 2);
-    if (n % 4 == 0) job.layers[0].backward_input = 0;
-    auto least = std::numeric_limits<ticks>::max();
-    std::vector<std::size_t> on(job.layers.size(), 0);
-    std::function<void(std::size_t)> const assign = [&](std::size_t l) {
-      if (l < on.size()) {
-        for (std::int32_t r = 0; r < ranks; ++r) {
-          on[l] = static_cast<std::size_t>(r);
-          assign(l + 1);
-        }
+    job.transfer = n % 3 == 0 ? random.roll(1, 5) : 0;
+    for (auto& l : job.layers) {
+      if (n % 4 == 0 || (n % 4 == 1 && random.roll(0, 3) == 0)) l.backward_weight = 0;
+      if (n % 4 == 1 && random.roll(0, 5) == 0) l.backward_input = 0;
+      if (n % 4 == 1 && random.roll(0, 5) == 0) l.forward = 0;
+    }
+    auto const bound = makespan_bound(job);
+    ticks least = bound + 1;
+    std::vector<every_order::stage> stages;
+    std::function<void(std::size_t)> const assign = [&](std::size_t used) {
+      if (stages.size() == job.layers.size()) {
+        if (used == static_cast<std::size_t>(ranks))
+          least = std::min(least, every_order(stages, job.microbatches, job.transfer).least(least));
         return;
       }
-      auto used = on;
-      std::sort(used.begin(), used.end());
-      if (std::unique(used.begin(), used.end()) - used.begin() != ranks || on[0] != 0) return;
-      std::vector<every_order::stage> stages;
-      for (std::size_t i = 0; i < on.size(); ++i)
-        stages.push_back({job.layers[i].forward, job.layers[i].backward_input,
-                          job.layers[i].backward_weight, on[i]});
-      least = std::min(least, every_order(stages, job.microbatches, job.transfer).least());
+      auto const& own = job.layers[stages.size()];
+      for (std::size_t r = 0; r < std::min(used + 1, static_cast<std::size_t>(ranks)); ++r) {
+        stages.push_back({own.forward, own.backward_input, own.backward_weight, r});
+        assign(std::max(used, r + 1));
+        stages.pop_back();
+      }
     };
     assign(0);
-    auto const bound = makespan_bound(job);
-    EXPECT_LE(bound, least) << "case " << n;
+    EXPECT_GE(least, bound) << "case " << n;
     tight += bound == least;
     ++cases;
   }
-  EXPECT_GE(2 * tight, cases) << tight << " of " << cases << " are tight";
+  EXPECT_GE(4 * tight, 3 * cases) << tight << " of " << cases << " are tight";
 }
 
 // The least work of the fullest rank over every assignment of layers to ranks, by itself.
@@ -113,9 +119,7 @@ TEST(layer_bounds, scale_with_the_costs) {
     auto const bound = makespan_bound(job);
     for (auto& l : job.layers)
       l.forward *= 1000, l.backward_input *= 1000, l.backward_weight *= 1000;
-    auto const scaled = makespan_bound(job);
-    EXPECT_LE(scaled, 1000 * bound);
-    EXPECT_GT(scaled, 1000 * (bound - 1));
+    EXPECT_EQ(makespan_bound(job), 1000 * bound);
   }
 }
 

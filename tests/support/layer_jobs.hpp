@@ -69,7 +69,8 @@ inline std::vector<std::pair<stage_layout, std::int32_t>> layouts_of(layer_job c
 }
 
 /// The least makespan of one pipeline over all orders with split backwards: tries every active
-/// schedule (Giffler and Thompson). `rank_of[s]` is any rank.
+/// schedule (Giffler and Thompson) in which no rank has more work left, and no micro-batch a longer
+/// way, than there is time. The rank of a stage is any.
 class every_order {
  public:
   struct stage {
@@ -80,17 +81,26 @@ class every_order {
   every_order(std::vector<stage> stages, std::int32_t microbatches, ticks transfer)
       : stages_(std::move(stages)), count_(static_cast<std::size_t>(microbatches)), c_(transfer) {
     for (auto const& s : stages_) free_.resize(std::max(free_.size(), s.rank + 1), 0);
+    work_.resize(free_.size(), 0);
+    for (auto const& s : stages_)
+      work_[s.rank] += (s.forward + s.input + s.weight) * static_cast<ticks>(count_);
     std::size_t const chain = 2 * stages_.size();
+    way_.assign(chain + 1, stages_[0].weight);
+    for (std::size_t step = chain; step-- > 0;) {
+      auto const& s = stages_[stage_at(step)];
+      bool const moves = step + 1 < chain && stages_[stage_at(step + 1)].rank != s.rank;
+      way_[step] =
+          way_[step + 1] + (step < stages_.size() ? s.forward : s.input) + (moves ? c_ : 0);
+    }
     next_.assign(count_, 0);
     ready_.assign(count_, 0);
     weights_.assign(count_ * stages_.size(), -1);
     left_ = count_ * (chain + stages_.size());
   }
 
-  [[nodiscard]] ticks least() {
-    best_ = 0;
-    for (auto const& s : stages_)
-      best_ += (s.forward + s.input + s.weight + 2 * c_) * static_cast<ticks>(count_);
+  /// Returns the least makespan below `limit`, or `limit` where there is none.
+  [[nodiscard]] ticks least(ticks limit) {
+    best_ = limit;
     go(0);
     return best_;
   }
@@ -113,9 +123,14 @@ class every_order {
       best_ = end;
       return;
     }
+    for (std::size_t r = 0; r < free_.size(); ++r)
+      if (free_[r] + work_[r] >= best_) return;
+    for (std::size_t m = 0; m < count_; ++m)
+      if (next_[m] < 2 * stages_.size() && ready_[m] + way_[next_[m]] >= best_) return;
     std::vector<op> open;
     for (std::size_t m = 0; m < count_; ++m) {
-      if (next_[m] < 2 * stages_.size()) {
+      // those that have not begun are alike
+      if (next_[m] < 2 * stages_.size() && (m == 0 || next_[m] > 0 || next_[m - 1] > 0)) {
         auto const& s = stages_[stage_at(next_[m])];
         bool const forward = next_[m] < stages_.size();
         open.push_back({s.rank, ready_[m], forward ? s.forward : s.input, m, none});
@@ -136,6 +151,7 @@ class every_order {
       if (start >= earliest && !(o.length == 0 && start == earliest)) continue;
       ticks const was = free_[rank], ready = ready_[o.m];
       free_[rank] = start + o.length;
+      work_[rank] -= o.length;
       --left_;
       if (o.weight_of != none) {
         auto& at = weights_[o.m * stages_.size() + o.weight_of];
@@ -156,6 +172,7 @@ class every_order {
         if (input) weights_[o.m * stages_.size() + s] = -1;
       }
       ++left_;
+      work_[rank] += o.length;
       free_[rank] = was;
     }
   }
@@ -164,6 +181,7 @@ class every_order {
   std::size_t count_, left_ = 0;
   ticks c_, best_ = 0;
   std::vector<ticks> free_{}, ready_{}, weights_{};
+  std::vector<ticks> work_{}, way_{};  // left, by rank; left from a step of a micro-batch on
   std::vector<std::size_t> next_{};
 };
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 #include <utility>
 
@@ -26,9 +27,49 @@ SHUNT_INLINE char megatron_letter(std::string_view name) {
   return digits ? name[0] : '\0';
 }
 
+/// Returns the name up to a number between two dots, or up to its end.
+SHUNT_INLINE std::string_view whole_layer(std::string_view name) {
+  std::size_t digits = 0;
+  for (std::size_t at = 0; at < name.size(); ++at) {
+    if (name[at] == '.' && digits > 0 && (at == digits || name[at - digits - 1] == '.'))
+      return name.substr(0, at);
+    digits = name[at] >= '0' && name[at] <= '9' ? digits + 1 : 0;
+  }
+  return name;
+}
+
+/// Throws where a layer is a part of one.
+SHUNT_INLINE void refuse_part(std::string const& field, std::string const& name,
+                              char const* system) {
+  if (auto const whole = whole_layer(name); whole.size() < name.size())
+    throw invalid_problem(field, '"' + name.substr(0, 40) + "\" is a part of " +
+                                     std::string(whole.substr(0, 40)) + "; " + system +
+                                     " cuts between whole layers");
+}
+
 }  // namespace shunt::detail
 
 namespace shunt {
+
+SHUNT_INLINE layer_job whole_layers(layer_job const& job) {
+  auto whole = job;
+  whole.layers.clear();
+  std::string_view last;
+  for (auto const& part : job.layers) {
+    auto const name = detail::whole_layer(part.name);
+    if (name.size() == part.name.size() || whole.layers.empty() || name != last) {
+      whole.layers.push_back(part);
+      whole.layers.back().name = name;
+    } else {
+      auto& all = whole.layers.back();
+      all.forward += part.forward, all.backward_input += part.backward_input;
+      all.backward_weight += part.backward_weight;
+      all.state_bytes += part.state_bytes, all.activation_bytes += part.activation_bytes;
+    }
+    last = name.size() == part.name.size() ? std::string_view{} : name;
+  }
+  return whole;
+}
 
 SHUNT_INLINE std::string megatron_layout(layer_job const& job, layer_partition const& plan) {
   auto const form = plan.job.layout.form();
@@ -49,6 +90,7 @@ SHUNT_INLINE std::string megatron_layout(layer_job const& job, layer_partition c
       auto const at = static_cast<std::size_t>(l);
       auto const field = "layers[" + std::to_string(l) + "].name";
       auto const& name = job.layers[at].name;
+      detail::refuse_part(field, name, "Megatron");
       char const letter = detail::megatron_letter(name);
       if (letter == 0)
         throw invalid_problem(field, '"' + name.substr(0, 40) +
@@ -72,7 +114,10 @@ SHUNT_INLINE std::string megatron_layout(layer_job const& job, layer_partition c
 
 SHUNT_INLINE std::string torchtitan_modules(layer_job const& job, layer_partition const& plan) {
   if (plan.job.layout.form() == stage_layout::shape::custom)
-    throw invalid_problem("layout", "is custom; torchtitan lays stages in turns or in waves");
+    throw invalid_problem("layout", "is custom; torchtitan lays stages in turns or in a V");
+  if (plan.job.layout.form() == stage_layout::shape::wave && plan.job.layout.chunks() != 2)
+    throw invalid_problem("layout", "is a wave of " + std::to_string(plan.job.layout.chunks()) +
+                                        " chunks; torchtitan's V has two");
   std::string all = "[";
   for (layer_range const stage : plan.stages) {
     all += stage.first > 0 ? ",[" : "[";
@@ -80,6 +125,7 @@ SHUNT_INLINE std::string torchtitan_modules(layer_job const& job, layer_partitio
       auto const& name = job.layers[static_cast<std::size_t>(l)].name;
       auto const field = "layers[" + std::to_string(l) + "].name";
       if (name.empty()) throw invalid_problem(field, "is empty");
+      detail::refuse_part(field, name, "torchtitan");
       all += l > stage.first ? ",\"" : "\"";
       for (char const c : name) {
         if (static_cast<unsigned char>(c) < ' ')
