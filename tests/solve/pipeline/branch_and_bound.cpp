@@ -233,7 +233,8 @@ TEST(branch_and_bound, is_at_or_below_every_search) {
   int cases = 0, at_the_optimum = 0;
   double distance = 0;
   for (int round = 0; round < 40; ++round) {
-    auto job = job_of(d.roll(1, 2), d.roll(2, 4), d.roll(2, 5));
+    auto const pipelines = d.roll(1, 2), stages = d.roll(2, 4), microbatches = d.roll(2, 5);
+    auto job = job_of(pipelines, stages, microbatches);
     auto const low = d.roll(0, 1) == 0 ? 1 : 80, high = low == 1 ? 20 : 120;
     job.costs = {d.costs(job.stages, low, high), d.costs(job.stages, low, high),
                  d.costs(job.stages, low, high)};
