@@ -37,8 +37,8 @@ inline shunt::expert_layers skewed(std::int32_t layers, std::int32_t experts, st
     std::vector<double> row;
     double sum = 0;
     for (std::int32_t e = 0; e < experts; ++e) {
-      row.push_back(std::exp(std::sqrt(-2 * std::log(fraction())) *
-                             std::cos(2 * std::numbers::pi * fraction())));
+      double const radius = std::sqrt(-2 * std::log(fraction()));
+      row.push_back(std::exp(radius * std::cos(2 * std::numbers::pi * fraction())));
       sum += row.back();
     }
     for (std::int32_t e = 0; e < experts; ++e)

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "shunt/json/reader.hpp"
+#include "shunt/json/parts.hpp"
 
 namespace planner {
 

@@ -18,6 +18,16 @@
 
 namespace reproduce_papers {
 
+/// The layers of a node, ascending.
+using layer_set = std::vector<std::int32_t>;
+/// By node of the testbed; none where it is lost, waits, or there is no plan.
+using held_layers = std::vector<layer_set>;
+
+/// Unit costs, no step: the fault-free job of a testbed.
+inline shunt::pipeline_job job_of(testbed const& t) {
+  return {.pipelines = t.pipelines, .stages = t.stages, .microbatches = t.microbatches};
+}
+
 /// The plans after 0, 1, 2 .. losses, each made from the one before. A stage of them is a layer,
 /// which takes 3 ticks, and a stage of the testbed L / S times as long. No node holds more layers
 /// than one of the shortest pipeline must. Copies share what they know.
@@ -30,6 +40,7 @@ class best_moves {
     std::int64_t period = 0;  ///< 0: no plan
     /// layers that the busiest node sends or receives to come here
     std::int64_t moved = 0;
+    std::vector<std::size_t> nodes{};  ///< of the testbed, by rank of the plan's job
     std::string reason{};
   };
 
@@ -46,11 +57,13 @@ class best_moves {
            static_cast<double>(a.period);
   }
 
-  /// The most layers that one change moves over a node's link, of the first `dead` losses.
-  std::int64_t most_moved(std::int32_t dead) const {
-    std::int64_t most = 0;
-    for (std::int32_t n = 1; n <= dead; ++n) most = std::max(most, after(n).moved);
-    return most;
+  /// Returns what the nodes then hold.
+  held_layers held(std::int32_t dead) const {
+    auto const& a = after(dead);
+    held_layers all(static_cast<std::size_t>(of_.nodes()));
+    for (std::size_t r = 0; r < a.nodes.size(); ++r)
+      for (shunt::stage_id const s : a.plan.job.stages_of(r)) all[a.nodes[r]].push_back(s.value());
+    return all;
   }
 
  private:
@@ -81,7 +94,13 @@ class best_moves {
     auto found = shunt::loss_planner{}(losses);
     if (!found.has_plan()) return {.reason = std::string(found.reason)};
     auto const chosen = found.plan.moves[static_cast<std::size_t>(found.plan.move)];
-    return {.plan = std::move(found.plan), .period = chosen.period, .moved = chosen.switching};
+    std::vector<std::size_t> nodes;
+    for (shunt::rank_id const r : found.plan.members)
+      nodes.push_back(known_->empty() ? r.index() : known_->back().nodes[r.index()]);
+    return {.plan = std::move(found.plan),
+            .period = chosen.period,
+            .moved = chosen.switching,
+            .nodes = std::move(nodes)};
   }
 
   testbed of_;

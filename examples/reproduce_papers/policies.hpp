@@ -25,6 +25,7 @@
 #include "shunt/solve/pipeline/schedule_store.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "shunt/solve/solver.hpp"
+#include "transitions.hpp"
 
 namespace reproduce_papers {
 
@@ -50,11 +51,6 @@ class counted_policy {
   std::shared_ptr<std::map<std::int32_t, shunt::live_rate>> known_ =
       std::make_shared<std::map<std::int32_t, shunt::live_rate>>();
 };
-
-/// Unit costs, no step: the fault-free job of a testbed.
-inline shunt::pipeline_job job_of(testbed const& t) {
-  return {.pipelines = t.pipelines, .stages = t.stages, .microbatches = t.microbatches};
-}
 
 /// n dead workers, as evenly over the stages as can be.
 inline std::vector<shunt::worker> spread_failures(testbed const& t, std::int32_t dead) {
@@ -133,32 +129,67 @@ inline shunt::live_rate bamboo_rate(testbed const& t, bamboo_rates rates, std::i
 /// Oobleck's planner: templates of n_min .. 3 n_min nodes by the makespan of 1F1B, the best
 /// multiset of them and the best distribution of the batch. A layer takes 3 ticks, a stage of L / S
 /// layers too.
-inline counted_policy planned_templates(testbed const& t) {
-  shunt::template_problem const problem{
-      .layers = std::vector<shunt::template_layer>(static_cast<std::size_t>(t.layers)),
-      .nodes = std::min(t.layers, 3 * t.least),
-      .minimum = t.least};
-  shunt::oobleck_templates const planner{.cost = shunt::template_cost::simulated,
-                                         .microbatches_per_node =
-                                             std::max(1, t.microbatches / t.stages)};
-  auto templates = planner(problem).plan;
-  return {t, [t, problem, templates = std::move(templates)](std::int32_t live) -> shunt::live_rate {
-            auto now = problem;
-            now.nodes = live;
-            shunt::oobleck_instances const instances{.templates = templates, .batch = t.batch()};
-            if (live < t.least) return {};
-            auto const answer = instances(now);
-            if (!answer.has_plan()) return {0, answer.reason};
-            return {static_cast<double>(t.fault_free()) * t.layers / t.stages / answer.objective,
-                    {}};
-          }};
-}
+class planned_templates {
+ public:
+  explicit planned_templates(testbed const& t)
+      : of_(t),
+        problem_{.layers = std::vector<shunt::template_layer>(static_cast<std::size_t>(t.layers)),
+                 .nodes = std::min(t.layers, 3 * t.least),
+                 .minimum = t.least} {
+    shunt::oobleck_templates const planner{.cost = shunt::template_cost::simulated,
+                                           .microbatches_per_node =
+                                               std::max(1, t.microbatches / t.stages)};
+    templates_ = planner(problem_).plan;
+  }
+
+  /// Requires at least n_min live nodes.
+  shunt::solution<shunt::pipeline_instances> instances(std::int32_t live) const {
+    auto now = problem_;
+    now.nodes = live;
+    return shunt::oobleck_instances{.templates = templates_, .batch = of_.batch()}(now);
+  }
+  counted_policy policy() const {
+    return {of_, [me = *this](std::int32_t live) -> shunt::live_rate {
+              auto const& t = me.of_;
+              if (live < t.least) return {};
+              auto const answer = me.instances(live);
+              if (!answer.has_plan()) return {0, answer.reason};
+              return {static_cast<double>(t.fault_free()) * t.layers / t.stages / answer.objective,
+                      {}};
+            }};
+  }
+  node_states states() const {
+    return template_states(of_, [me = *this](std::int32_t live) {
+      std::vector<layer_set> places;
+      if (live < me.of_.least) return places;
+      for (auto const& pipeline : me.instances(live).plan.pipelines)
+        for (auto const& stage : me.templates_.of(pipeline.nodes)->stages)
+          places.push_back(layers_of(stage.first, stage.end));
+      return places;
+    });
+  }
+
+ private:
+  testbed of_;
+  shunt::template_problem problem_;
+  shunt::template_set templates_{};
+};
 
 /// Oobleck's templates by formula.
 inline counted_policy templates(testbed const& t, pipeline_order order) {
   return {t, [t, order](std::int32_t live) -> shunt::live_rate {
             return {best_templates(t, order, live).rate, {}};
           }};
+}
+inline node_states formula_states(testbed const& t, pipeline_order order) {
+  return template_states(t, [t, order](std::int32_t live) {
+    std::vector<layer_set> places;
+    for (auto const& [nodes, count] : best_templates(t, order, live).counts)
+      for (std::int32_t k = 0; k < count; ++k)
+        for (auto const& stage : shunt::even_cut(t.layers, nodes))
+          places.push_back(layers_of(stage.first, stage.end));
+    return places;
+  });
 }
 
 /// The best of all moves of this library (best_moves.hpp).
@@ -176,7 +207,8 @@ enum class rate_source : std::uint8_t { closed_form, solver };
 struct opponent {
   std::string name{};
   counted_policy policy;
-  shunt::event_costs costs{};
+  transition changes{};
+  shunt::iteration_costs costs{};
   rate_source source = rate_source::closed_form;
   bool fits = true;  ///< in memory
 };
@@ -205,46 +237,69 @@ struct steady_states {
         published(closed(testbed, published_slipstream)),
         rerouting(rerouted(testbed)),
         slipstream(solved(testbed, {})),
-        oobleck(planned_templates(testbed)),
+        oobleck(planned_templates(testbed).policy()),
         oobleck_zero_bubble(templates(testbed, pipeline_order::zero_bubble)),
         moves(testbed),
         best(best_of_moves(testbed, moves)),
         bamboo(testbed,
                [testbed, rates](std::int32_t live) { return bamboo_rate(testbed, rates, live); }),
         varuna(regrouped(testbed)),
-        torchft(closed(testbed, dropping)) {}
+        torchft(closed(testbed, dropping)),
+        normalized_holds(shared(normalized_states(testbed))),
+        oobleck_holds(shared(planned_templates(testbed).states())),
+        zero_bubble_holds(shared(formula_states(testbed, pipeline_order::zero_bubble))),
+        best_holds(shared(best_states(testbed, moves))) {}
 
   testbed of;
   bamboo_rates redundancy;
   counted_policy ideal, scaled, published, rerouting, slipstream, oobleck, oobleck_zero_bubble;
   best_moves moves;
   counted_policy best, bamboo, varuna, torchft;
+  std::shared_ptr<node_states const> normalized_holds, oobleck_holds, zero_bubble_holds, best_holds;
+
+ private:
+  static std::shared_ptr<node_states const> shared(node_states states) {
+    return std::make_shared<node_states const>(std::move(states));
+  }
 };
 
-/// Seconds in which a node's link moves so many layers: 16 bytes a parameter over 100 Gbit/s.
-inline double seconds_to_move(testbed const& t, published_costs const& costs, std::int64_t layers) {
-  return 16 * costs.parameters / t.layers * static_cast<double>(layers) / 12.5e9;
+/// Seconds in which a node's link moves a layer: 16 bytes a parameter over 100 Gbit/s.
+inline double seconds_a_layer(testbed const& t, published_costs const& costs) {
+  return 16 * costs.parameters / t.layers / 12.5e9;
 }
 
+/// What Oobleck's changes cost.
+enum class oobleck_cost : std::uint8_t {
+  artifact,  ///< what its authors measured, copies included
+  copies     ///< as those of the other systems: 1 s, and what its plans move
+};
+
 /// All systems with what changes cost them. An iteration without failures takes `iteration`
-/// seconds. A change costs SlipStream and TorchFT 1 s and half an iteration, or 0.1 of one where
-/// finished work is salvaged; the best of all moves, besides, the most layers that one of the first
-/// N / 3 losses moves; the others what the artifact says.
+/// seconds. A change costs 1 s and what its plans move over the busiest link; a loss half an
+/// iteration besides, or 0.1 of one where finished work is salvaged. TorchFT moves nothing. What
+/// the others pay the artifact says.
 inline std::vector<opponent> opponents(steady_states const& at, published_costs const& costs,
-                                       double iteration) {
+                                       double iteration,
+                                       oobleck_cost oobleck = oobleck_cost::artifact) {
   using enum rate_source;
   auto const of = [&](double lose, double stop, double join) {
-    return shunt::event_costs{.iteration = iteration, .lose = lose, .stop = stop, .join = join};
+    return transition{.constant = {.lose = lose, .stop = stop, .join = join}};
   };
-  auto const none = of(0, 0, 0), aborted = of(.5, 1, 1), salvaged = of(.1, 1, 1);
-  auto const reconfigured = of(.5, costs.oobleck_stop, costs.oobleck_stop);
-  auto restarted = of(.5, costs.varuna_restart, 0);
-  restarted.every = 10;
-  restarted.checkpoint = costs.varuna_checkpoint;
+  auto const moving = [&](double lose, std::shared_ptr<node_states const> states) {
+    return transition{.constant = {.lose = lose, .stop = 1, .join = 1},
+                      .seconds_a_layer = seconds_a_layer(at.of, costs),
+                      .states = std::move(states)};
+  };
+  auto const reconfigured = [&](std::shared_ptr<node_states const> states) {
+    return oobleck == oobleck_cost::artifact ? of(.5, costs.oobleck_stop, costs.oobleck_stop)
+                                             : moving(.5, std::move(states));
+  };
+  auto const none = of(0, 0, 0), aborted = moving(.5, at.normalized_holds),
+             salvaged = moving(.1, at.normalized_holds);
   std::vector<opponent> all;
   auto const add = [&](std::string_view name, counted_policy const& policy,
-                       shunt::event_costs const& charged, rate_source source) {
-    all.push_back({std::string(name), policy, charged, source});
+                       transition const& changes, rate_source source) {
+    all.push_back({std::string(name), policy, changes, {.iteration = iteration}, source});
   };
   add(row_ideal, at.ideal, none, closed_form);
   add(row_scaled, at.scaled, none, closed_form);
@@ -253,15 +308,16 @@ inline std::vector<opponent> opponents(steady_states const& at, published_costs 
   add(row_rerouting, at.rerouting, aborted, solver);
   add(row_aborted, at.slipstream, aborted, solver);
   add(row_salvaged, at.slipstream, salvaged, solver);
-  add(row_oobleck, at.oobleck, reconfigured, solver);
-  add(row_zero_bubble, at.oobleck_zero_bubble, reconfigured, closed_form);
+  add(row_oobleck, at.oobleck, reconfigured(at.oobleck_holds), solver);
+  add(row_zero_bubble, at.oobleck_zero_bubble, reconfigured(at.zero_bubble_holds), closed_form);
   add(row_best_free, at.best, none, solver);
-  auto const moving = 1 + seconds_to_move(at.of, costs, at.moves.most_moved(at.of.nodes() / 3));
-  add(row_best, at.best, of(.5, moving, moving), solver);
+  add(row_best, at.best, moving(.5, at.best_holds), solver);
   add(row_bamboo, at.bamboo, of(0, costs.bamboo_stop, 0), solver);
   all.back().fits = costs.bamboo_fits;
-  add(row_varuna, at.varuna, restarted, solver);
-  add(row_torchft, at.torchft, aborted, closed_form);
+  add(row_varuna, at.varuna, of(.5, costs.varuna_restart, 0), solver);
+  all.back().costs.every = 10;
+  all.back().costs.checkpoint = costs.varuna_checkpoint;
+  add(row_torchft, at.torchft, of(.5, 1, 1), closed_form);
   return all;
 }
 

@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <fstream>
-#include <numeric>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -175,7 +174,8 @@ inline throughput_table throughput(steady_states const& at, published_costs cons
     table_row row{.system = std::move(system)};
     if (row.system.fits)
       for (auto const& t : traces)
-        row.runs.push_back(shunt::replay(t.trace, row.system.policy, row.system.costs));
+        row.runs.push_back(
+            shunt::replay(t.trace, row.system.policy, row.system.changes, row.system.costs));
     table.rows.push_back(std::move(row));
   }
   return table;
@@ -189,17 +189,37 @@ struct steady_row {
 };
 inline constexpr std::array<std::int32_t, 3> steady_microbatches{6, 12, 24};
 
-/// The systems of the tables on D = 6, S = 4, L = 32, by micro-batches. A change takes `lose`
-/// iterations and stops for a time, as in `opponents`, at the times of the largest model.
+/// Returns what the changes over the authors' trace take from a system's mean rate. The chart says
+/// how long there are 24, 23 .. 15 nodes and how often the number changes: a change begins at each
+/// number in proportion to its time, and loses or adds one node, alike where both can be.
+inline double lost_to_changes(opponent const& system, std::int32_t nodes) {
+  auto const last = std::ssize(seconds_of_counts) - 1;
+  double seconds = 0, lost = 0;
+  for (std::ptrdiff_t k = 0; k <= last; ++k) {
+    auto const live = nodes - static_cast<std::int32_t>(k);
+    double of_k = 0;
+    if (k < last) {
+      auto const cost = system.changes(live, live - 1, live - 1);
+      of_k += cost.lose * system.costs.iteration + cost.stop * system.policy.of(live - 1).rate;
+    }
+    if (k > 0) of_k += system.changes(live, live, live + 1).join * system.policy.of(live + 1).rate;
+    if (k > 0 && k < last) of_k /= 2;
+    lost += seconds_of_counts[static_cast<std::size_t>(k)] * of_k;
+    seconds += seconds_of_counts[static_cast<std::size_t>(k)];
+  }
+  return changes_of_counts * lost / seconds / seconds;
+}
+
+/// The systems of the tables on D = 6, S = 4, L = 32, by micro-batches, with the costs of changes
+/// of the largest model; Oobleck pays for its copies as the others do.
 inline std::vector<steady_row> steady_over_counts(double iteration) {
   std::vector<steady_row> all;
-  double const seconds = std::accumulate(seconds_of_counts.begin(), seconds_of_counts.end(), 0.0);
   for (auto const m : steady_microbatches) {
     steady_states const at({.microbatches = m});
-    auto const systems = opponents(at, models.back(), iteration);
+    auto const systems = opponents(at, models.back(), iteration, oobleck_cost::copies);
     std::size_t row = 0;
-    for (auto const name :
-         {row_published_aborted, row_aborted, row_oobleck, row_zero_bubble, row_best, row_ideal}) {
+    for (auto const name : {row_published_aborted, row_aborted, row_salvaged, row_oobleck,
+                            row_zero_bubble, row_best, row_ideal}) {
       auto const& system = *std::find_if(systems.begin(), systems.end(),
                                          [&](opponent const& o) { return o.name == name; });
       double const mean = mean_over_counts([&](std::size_t k) {
@@ -207,10 +227,8 @@ inline std::vector<steady_row> steady_over_counts(double iteration) {
       });
       if (m == steady_microbatches.front())
         all.push_back({.name = system.name, .source = system.source});
-      auto const& c = system.costs;
       all[row].steady.push_back(mean);
-      all[row++].charged.push_back(mean - changes_of_counts *
-                                              (c.lose * c.iteration + c.stop * mean) / seconds);
+      all[row++].charged.push_back(mean - lost_to_changes(system, at.of.nodes()));
     }
   }
   return all;
@@ -220,9 +238,10 @@ inline std::vector<steady_row> steady_over_counts(double iteration) {
 inline double ratio_at(throughput_table const& table, std::string_view name, named_trace const& on,
                        std::size_t trace, double stop) {
   auto const& oobleck = table.row(row_oobleck).system;
-  auto costs = oobleck.costs;
-  costs.stop = costs.join = stop;
-  return table.row(name).mean(trace) / shunt::replay(on.trace, oobleck.policy, costs).mean();
+  auto changes = oobleck.changes;
+  changes.constant.stop = changes.constant.join = stop;
+  return table.row(name).mean(trace) /
+         shunt::replay(on.trace, oobleck.policy, changes, oobleck.costs).mean();
 }
 
 /// The seconds that a change must cost Oobleck for a ratio, to a second; nothing up to an hour: -1.

@@ -1,6 +1,7 @@
 #pragma once
 #include "shunt/json/experts.hpp"
 #include "shunt/json/layers.hpp"
+#include "shunt/json/parts.hpp"
 #include "shunt/json/physical_map.hpp"
 #include "shunt/json/pipeline.hpp"
 #include "shunt/json/print.hpp"

@@ -57,8 +57,8 @@ void expect_nearest(float value) {
 TEST(float16, rounds_to_the_nearest) {
   std::mt19937 random(1);
   for (int n = 0; n < 200'000; ++n) {
-    float const value = std::ldexp(static_cast<float>(random()) * 0x1p-32F + 0.5F,
-                                   static_cast<int>(random() % 48) - 30);
+    float const fraction = static_cast<float>(random()) * 0x1p-32F + 0.5F;
+    float const value = std::ldexp(fraction, static_cast<int>(random() % 48) - 30);
     expect_nearest<bfloat16>(value);
     expect_nearest<float16>(value);
     expect_nearest<float16>(-value);

@@ -41,8 +41,10 @@ TEST(dispatch, TokensFillSlotsInOrder) {
       rows += tokens.back() + below(random, 3);
     }
     std::vector<std::int32_t> expert_of;
-    for (std::int32_t t = 0; t < n; ++t)
-      expert_of.push_back(below(random, experts + 1) - (below(random, 10) == 0 ? experts + 1 : 0));
+    for (std::int32_t t = 0; t < n; ++t) {
+      expert_of.push_back(below(random, experts + 1));
+      if (below(random, 10) == 0) expert_of.back() -= experts + 1;
+    }
     for (auto& e : expert_of)
       if (e >= experts) e = experts - 1;
     auto const count = static_cast<std::size_t>(n), row_count = static_cast<std::size_t>(rows);

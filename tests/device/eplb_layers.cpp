@@ -22,8 +22,9 @@ TEST(eplb_layers, is_the_hosts_answer) {
   for (int i = 0; i < 4000; ++i) {
     auto const p = random_layers(random, 2, i % 8 == 0 ? 200 : 20, i % 5 == 0 ? 80 : 12);
     auto const host = shunt::eplb{}(p).plan;
-    auto const device = eplb_on_device(p, host.first_slot, team_sizes[random() % 4],
-                                       static_cast<std::uint32_t>(random()));
+    auto const size = team_sizes[random() % 4];
+    auto const device =
+        eplb_on_device(p, host.first_slot, size, static_cast<std::uint32_t>(random()));
     ASSERT_EQ(device.expert_of, values_of(host.expert_of)) << "case " << i;
     ASSERT_EQ(device.replicas, counts_of(host)) << "case " << i;
   }
@@ -42,8 +43,8 @@ TEST(eplb_layers, within_nodes_is_the_hosts_answer) {
     std::vector<std::int32_t> first_slot{0};
     for (auto const s : p.slots_per_rank) first_slot.push_back(first_slot.back() + s);
     auto const host = shunt::eplb{}(p);
-    auto const device = eplb_on_device(p, first_slot, team_sizes[random() % 4],
-                                       static_cast<std::uint32_t>(random()));
+    auto const size = team_sizes[random() % 4];
+    auto const device = eplb_on_device(p, first_slot, size, static_cast<std::uint32_t>(random()));
     if (!host.has_plan()) {
       ASSERT_EQ(device.expert_of, std::vector<std::int32_t>(device.expert_of.size(), -1))
           << "case " << i;

@@ -47,7 +47,7 @@ TEST(team, the_least_value_with_enough_elements_is_found) {
     auto const count = [&](std::int32_t k, std::int64_t x) {
       return std::int64_t{values[at(k)] <= x};
     };
-    emulated_team const team(team_sizes[random() % 4], static_cast<std::uint32_t>(random()));
+    emulated_team const team{team_sizes[random() % 4], static_cast<std::uint32_t>(random())};
     auto const found = detail::least_with(team, n, -most - 1, most, wanted, count);
     auto const least = sorted[at(wanted - 1)];
     if (found.exact)

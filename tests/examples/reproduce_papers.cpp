@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "../../examples/reproduce_papers/policies.hpp"
 #include "../../examples/reproduce_papers/published.hpp"
 #include "../../examples/reproduce_papers/tables.hpp"
+#include "../../examples/reproduce_papers/transitions.hpp"
 #include "shunt/check/pipeline.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/trace_replay.hpp"
@@ -284,7 +286,7 @@ TEST(reproduce_papers, templates_by_formula_and_by_the_planner) {
   for (auto const& t :
        {testbed{.pipelines = 6, .stages = 5, .microbatches = 20, .layers = 40, .least = 5},
         testbed{.microbatches = 12}, testbed{.microbatches = 24}}) {
-    auto const planner = planned_templates(t);
+    auto const planner = planned_templates(t).policy();
     for (std::int32_t live = t.nodes(); live > t.nodes() / 2; --live) {
       double const planned = planner.of(live).rate;
       double const formula = best_templates(t, pipeline_order::one_f_one_b, live).rate;
@@ -321,14 +323,20 @@ TEST(reproduce_papers, throughput_by_another_model) {
   for (auto& t : by_count) t.trace = counted(t.trace);
   auto const medium = throughput(thirty(), models[0], models[0].iteration, by_count);
   auto const large = throughput(thirty(), models[2], models[2].iteration, by_count);
+  // That model knows constants alone: what moves over links is left out.
+  auto const mean = [&](throughput_table const& table, std::string_view system, std::size_t k) {
+    auto const& of = table.row(system).system;
+    if (!of.fits) return 0.0;
+    return shunt::replay(by_count[k].trace, of.policy, of.changes.constant, of.costs).mean();
+  };
   for (auto const& e : all) {
     // A stage's worker ends a tick late where the solver misses the closed form of re-routing.
     double const tolerance = e.system == row_rerouting ? .0015 : .0006;
     // That model has Oobleck's templates by formula, below which the planner never is.
     double const above = e.system == row_oobleck ? .003 : 0;
     for (std::size_t k = 0; k < 6; ++k)
-      for (auto const& [found, wanted] : {std::pair(medium.row(e.system).mean(k), e.medium[k]),
-                                          std::pair(large.row(e.system).mean(k), e.large[k])}) {
+      for (auto const& [found, wanted] : {std::pair(mean(medium, e.system, k), e.medium[k]),
+                                          std::pair(mean(large, e.system, k), e.large[k])}) {
         EXPECT_GE(found, wanted - tolerance) << e.system << ' ' << trace_names[k];
         EXPECT_LE(found, wanted + tolerance + above) << e.system << ' ' << trace_names[k];
       }
@@ -339,6 +347,86 @@ TEST(reproduce_papers, throughput_by_another_model) {
   for (auto const& row : exact.rows)
     for (std::size_t k = 0; k < row.runs.size(); ++k)
       EXPECT_LE(row.mean(k), large.row(row.system.name).mean(k) + 1e-12);
+}
+
+TEST(reproduce_papers, the_busiest_link_by_hand) {
+  std::vector<bool> const all_live(4, true);
+  held_layers const two_by_two{{0, 1}, {2, 3}, {0, 1}, {2, 3}};
+  EXPECT_EQ(busiest_link(two_by_two, all_live, two_by_two), 0);
+  // Node 3 is lost; its peer does all: nothing moves.
+  EXPECT_EQ(busiest_link(two_by_two, {true, true, true, false}, {{0, 1}, {2, 3}, {0, 1}, {}}), 0);
+  // It comes back and receives its stage.
+  EXPECT_EQ(busiest_link({{0, 1}, {2, 3}, {0, 1}, {}}, all_live, two_by_two), 2);
+  // Three nodes of 4 layers cut anew: node 1 gives layer 2 away and receives none.
+  EXPECT_EQ(busiest_link(two_by_two, {true, true, true, false}, {{0, 1}, {3}, {2}, {}}), 1);
+  // Two receive the same layer, from a holder each; three from two holders.
+  EXPECT_EQ(busiest_link({{0}, {0}, {1}, {1}}, all_live, {{0}, {0}, {0, 1}, {0, 1}}), 1);
+  EXPECT_EQ(busiest_link({{0}, {0}, {1}, {}}, all_live, {{0, 1}, {0}, {0, 1}, {0}}), 1);
+  EXPECT_EQ(busiest_link({{0}, {}, {}, {}}, all_live, {{0}, {0}, {0}, {0}}), 3);
+  // No live node has layer 1: it comes from a checkpoint.
+  EXPECT_EQ(busiest_link({{0}, {1}, {}, {}}, {true, false, true, true}, {{0}, {}, {1}, {}}), 1);
+}
+
+TEST(reproduce_papers, transitions_by_hand) {
+  // 3 x 2 nodes, 4 layers: nodes 0, 2, 4 have layers 0 and 1, nodes 1, 3, 5 layers 2 and 3.
+  testbed const t{.pipelines = 3, .stages = 2, .microbatches = 6, .layers = 4, .least = 2};
+  auto const slipstream = normalized_states(t);
+  EXPECT_EQ(slipstream.after(0), (held_layers{{0, 1}, {2, 3}, {0, 1}, {2, 3}, {0, 1}, {2, 3}}));
+  // Node 1 is lost (7 mod 6): two peers are left. Then 5 (14 mod 5 is 4): one is left for three
+  // of the other stage, one of which takes its stage.
+  EXPECT_EQ(slipstream.after(1), (held_layers{{0, 1}, {}, {0, 1}, {2, 3}, {0, 1}, {2, 3}}));
+  auto const& two = slipstream.after(2);
+  EXPECT_EQ(std::count(two.begin(), two.end(), (layer_set{0, 1})), 2);
+  EXPECT_EQ(std::count(two.begin(), two.end(), (layer_set{2, 3})), 2);
+  EXPECT_TRUE(two[1].empty() && two[5].empty());
+  EXPECT_EQ(slipstream.moved(6, 5, 5), 0);
+  EXPECT_EQ(slipstream.moved(5, 4, 4), 2);
+  EXPECT_EQ(slipstream.moved(6, 4, 4), 2);
+  EXPECT_EQ(slipstream.moved(5, 5, 6), 2);  // node 1 receives its stage
+  EXPECT_EQ(slipstream.moved(6, 5, 6), 2);  // at once with the loss
+  EXPECT_EQ(slipstream.moved(9, 9, 7), 0);  // more than the testbed has
+
+  // Oobleck's places on 6, 5 and 4 nodes: 2 + 2 + 2, 2 + 3, 4. After node 1, four of the others
+  // keep what they have, but one of them gives a layer away, and another receives it beside.
+  auto const places = [](std::int32_t live) -> std::vector<layer_set> {
+    if (live == 6) return {{0, 1}, {2, 3}, {0, 1}, {2, 3}, {0, 1}, {2, 3}};
+    if (live == 5) return {{0, 1}, {2, 3}, {0, 1}, {2}, {3}};
+    return {{0}, {1}, {2}, {3}};
+  };
+  auto const oobleck = template_states(t, places);
+  EXPECT_EQ(oobleck.moved(6, 5, 5), 1);  // five nodes have one stage too few of layers 2 and 3
+  EXPECT_EQ(oobleck.moved(5, 5, 6), 2);
+  auto const& five = oobleck.after(1);
+  auto sorted = five;
+  std::sort(sorted.begin(), sorted.end());
+  EXPECT_EQ(sorted, (held_layers{{}, {0, 1}, {0, 1}, {2}, {2, 3}, {3}}));
+
+  transition const paid{.constant = {.lose = .5, .stop = 1, .join = 2},
+                        .seconds_a_layer = 3,
+                        .states = std::make_shared<node_states const>(slipstream)};
+  EXPECT_EQ(paid(5, 4, 4), (shunt::change_cost{.lose = .5, .stop = 7, .join = 8}));
+  EXPECT_EQ(paid(6, 5, 5), (shunt::change_cost{.lose = .5, .stop = 1, .join = 2}));
+  std::vector<shunt::node_id> const before{0, 1, 2, 3, 7}, after{0, 2, 3, 7};
+  EXPECT_EQ(paid(before, after), paid(5, 4, 4));
+}
+
+// The planner prices the copies of each loss; a node's layers before and after say the same.
+TEST(reproduce_papers, what_plans_of_losses_move_is_what_their_planner_charges) {
+  testbed const t{.microbatches = 6};
+  best_moves const moves(t);
+  auto const states = best_states(t, moves);
+  std::int64_t most = 0;
+  for (std::int32_t n = 1; n <= 9; ++n) {
+    auto const live = t.nodes() - n;
+    EXPECT_EQ(states.moved(live + 1, live, live), moves.after(n).moved) << n;
+    most = std::max(most, moves.after(n).moved);
+    // Whoever comes back receives all that it has then.
+    std::size_t least = 0;
+    for (std::size_t k = 0; k < states.after(n).size(); ++k)
+      if (states.after(n)[k].empty()) least = std::max(least, states.after(n - 1)[k].size());
+    EXPECT_GE(states.moved(live, live, live + 1), static_cast<std::int64_t>(least)) << n;
+  }
+  EXPECT_GT(most, 0);
 }
 
 TEST(reproduce_papers, the_ratio_grows_with_what_a_change_costs_the_other) {

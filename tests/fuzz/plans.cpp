@@ -33,7 +33,7 @@ void run(tests::fuzz::bytes& in) {
   auto plan = in.flip() ? slipstream{.effort = 300}(job).plan : gpipe{}.order(job);
   tests::fuzz::change(in, plan);
   plan.staggered_step = in.flip();
-  message_layout const layout(static_cast<message_lanes>(in.roll(0, 2)), in.roll(0, 2));
+  message_layout const layout{static_cast<message_lanes>(in.roll(0, 2)), in.roll(0, 2)};
 
   auto const violations = check(job, plan);
   auto const wrong = mismatch(job, plan);

@@ -42,7 +42,7 @@ inline pipeline_job any_job(bytes& in) {
     default: break;
   }
   job.transfer = in.flip() ? transfer_times(in.roll(0, 3))
-                           : transfer_times(in.roll(0, 2), in.roll(0, 5), in.roll(0, 4));
+                           : transfer_times{in.roll(0, 2), in.roll(0, 5), in.roll(0, 4)};
   switch (in.roll(0, 4)) {
     case 1: job.memory = stash_cap::per_worker(wild ? in.any() : in.roll(1, 9)); break;
     case 2: job.memory = stash_cap::one_f_one_b(); break;

@@ -295,9 +295,10 @@ void expect_folds(element type, random_choices& d, cuda_stream_ref on, std::size
       std::vector<std::byte*> targets;
       for (std::size_t k = 0; k < members; ++k) {
         std::vector<T> values(past, T{1});
-        for (std::size_t i = 0; i < n; ++i)
-          values.push_back(static_cast<T>(d.below(1 << 24) - (1 << 23)) /
-                           static_cast<T>(std::is_integral_v<T> ? 1 : 1 + d.below(1000)));
+        for (std::size_t i = 0; i < n; ++i) {
+          values.push_back(static_cast<T>(d.below(1 << 24) - (1 << 23)));
+          if constexpr (!std::is_integral_v<T>) values.back() /= static_cast<T>(1 + d.below(1000));
+        }
         if (k == 0)
           expected = values;
         else

@@ -29,7 +29,8 @@ TEST(program, round_trip) {
       auto const first =
           build.compute(r, {static_cast<op_kind>(roll(op_kinds)), roll(3), roll(3), roll(3)},
                         {{a, 0, 8}}, {build.all_of(r, b)});
-      build.send(r, other, {a, 8, 8}, roll(3), {.lane = 1, .batch = roll(2), .after = {first}});
+      auto const channel = roll(3);
+      build.send(r, other, {a, 8, 8}, channel, {.lane = 1, .batch = roll(2), .after = {first}});
       build.receive(r, other, {b, 0, 8});
       build.copy(r, {a, 0, 8}, {b, 8, 8});
       build.add(r, element::int64, {a, 0, 8}, {b, 8, 8});

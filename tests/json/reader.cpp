@@ -11,6 +11,7 @@
 
 #include "fuzz/bytes.hpp"
 #include "fuzz/read.hpp"
+#include "shunt/json/parts.hpp"
 #include "shunt/json/pipeline.hpp"
 #include "shunt/json/reader.hpp"
 #include "shunt/problem/pipeline_job.hpp"

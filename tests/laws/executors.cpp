@@ -190,13 +190,13 @@ void reduce_everything(element type, random_choices& d, runner const& run) {
       std::vector<std::vector<T>> in(group.size());
       for (std::size_t k = 0; k < group.size(); ++k) {
         for (std::int32_t e = 0; e < all; ++e) {
-          if constexpr (std::is_integral_v<T>)
-            in[k].push_back(
-                static_cast<T>(d.below(std::int64_t{1} << 31) * (std::int64_t{1} << 31) +
-                               d.below(std::int64_t{1} << 31)));
-          else
-            in[k].push_back(static_cast<T>(d.below(1 << 24) - (1 << 23)) /
-                            static_cast<T>(1 + d.below(1000)));
+          if constexpr (std::is_integral_v<T>) {
+            auto const upper = d.below(std::int64_t{1} << 31) * (std::int64_t{1} << 31);
+            in[k].push_back(static_cast<T>(upper + d.below(std::int64_t{1} << 31)));
+          } else {
+            in[k].push_back(static_cast<T>(d.below(1 << 24) - (1 << 23)));
+            in[k].back() /= static_cast<T>(1 + d.below(1000));
+          }
         }
         write(w, group[k], {0, 0, whole}, in[k]);
         write(w, group[k], {1, 0, whole}, in[k]);

@@ -56,8 +56,10 @@ TEST(generators, every_plan_passes_the_check_with_unequal_costs_and_links) {
   auto const below = [&](std::uint64_t n) { return static_cast<std::int32_t>(random() % n); };
   with_all_generators([&]<class Generator>(Generator generator, family const& all) {
     for (int n = 0; n < 40; ++n) {
-      auto job = generator_job(all.form, all.ranks[random() % all.ranks.size()], 1 + below(12),
-                               all.chunks[random() % all.chunks.size()]);
+      auto const ranks = all.ranks[random() % all.ranks.size()];
+      auto const microbatches = 1 + below(12);
+      auto job =
+          generator_job(all.form, ranks, microbatches, all.chunks[random() % all.chunks.size()]);
       job.pipelines *= 1 + below(3);
       auto const costs = [&](std::int32_t least) {
         std::vector<ticks> values;

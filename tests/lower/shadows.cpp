@@ -66,7 +66,8 @@ TEST(shadows, random_shadows_have_valid_programs) {
   random_cases d(29);
   for (int round = 0; round < 200; ++round) {
     SCOPED_TRACE(round);
-    auto const job = stepping_job_of(d.roll(1, 3), d.roll(1, 5), d.roll(1, 4));
+    auto const pipelines = d.roll(1, 3), stages = d.roll(1, 5), microbatches = d.roll(1, 4);
+    auto const job = stepping_job_of(pipelines, stages, microbatches);
     held_stages shadows(static_cast<std::size_t>(job.ranks()));
     for (rank_id const r : ids<rank_id>(job.ranks()))
       for (stage_id const s : ids<stage_id>(job.stages))
@@ -142,7 +143,8 @@ TEST(shadows, redundant_forwards_leave_the_rest_as_it_was) {
   random_cases d(31);
   for (int round = 0; round < 100; ++round) {
     SCOPED_TRACE(round);
-    auto const job = stepping_job_of(d.roll(1, 3), d.roll(2, 5), d.roll(1, 6));
+    auto const pipelines = d.roll(1, 3), stages = d.roll(2, 5), microbatches = d.roll(1, 6);
+    auto const job = stepping_job_of(pipelines, stages, microbatches);
     auto const plan = redundant_forward{}(job).plan;
     ASSERT_TRUE(check(job, plan).empty());
     auto const p = lower_with_shadows(job, plan, ring_of(job), sizes);

@@ -115,7 +115,8 @@ TEST(layer_bounds, of_many_micro_batches_are_below_every_assignment_of_layers) {
 TEST(layer_bounds, scale_with_the_costs) {
   random_cases random(3);
   for (int n = 0; n < 50; ++n) {
-    auto job = random_layers(random, 9, random.roll(1, 9), random.roll(1, 9), 20, 5);
+    auto const ranks = random.roll(1, 9), microbatches = random.roll(1, 9);
+    auto job = random_layers(random, 9, ranks, microbatches, 20, 5);
     auto const bound = makespan_bound(job);
     for (auto& l : job.layers)
       l.forward *= 1000, l.backward_input *= 1000, l.backward_weight *= 1000;

@@ -59,7 +59,7 @@ TEST(pipeline_bounds, the_least_transfer_is_the_least_over_all_pairs_of_live_ran
   int between_is_cheaper = 0;
   for (int round = 0; round < 400; ++round) {
     auto job = random_job_with_failures(d, round % 4 > 0);
-    job.transfer = transfer_times(d.roll(0, 4), d.roll(0, 4), d.roll(1, 5));
+    job.transfer = transfer_times{d.roll(0, 4), d.roll(0, 4), d.roll(1, 5)};
     SCOPED_TRACE(describe_job(job));
     for (std::int32_t s = 0; s + 1 < job.stages; ++s) {
       ticks least = std::numeric_limits<ticks>::max();

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "shunt/core/error.hpp"
-#include "shunt/json/reader.hpp"
+#include "shunt/json/parts.hpp"
 
 namespace shunt::tests {
 
@@ -19,15 +19,26 @@ void expect_round_trip(T const& value) {
   EXPECT_EQ(read_json<T>(text), value) << document.dump();
 }
 
-/// The path and the complaint with which a document is refused, or "" where it is not.
+/// The path and the complaint with which a document is refused, or "" where it is not; its text is
+/// refused with the same one.
 template <class T>
 std::string refusal(nlohmann::json const& document) {
-  try {
-    static_cast<void>(document.get<T>());
-    return "";
-  } catch (invalid_problem const& error) {
-    return error.what();
-  }
+  auto const complaint = [](auto const& read) -> std::string {
+    try {
+      static_cast<void>(read());
+      return "";
+    } catch (invalid_problem const& error) {
+      return error.what();
+    }
+  };
+  auto const refused = complaint([&] { return document.get<T>(); });
+  EXPECT_EQ(complaint([&] {
+              std::istringstream text(document.dump());
+              return read_json<T>(text);
+            }),
+            refused)
+      << document.dump();
+  return refused;
 }
 
 }  // namespace shunt::tests

@@ -99,7 +99,7 @@ inline pipeline_job random_job_with_failures(random_cases& d, bool any_layout) {
   job.costs = {d.costs(job.stages, 1, 9), d.costs(job.stages, 1, 9), d.costs(job.stages, 0, 9),
                d.costs(job.stages, 0, 4)};
   job.transfer = d.roll(0, 1) == 0 ? transfer_times(d.roll(0, 3))
-                                   : transfer_times(d.roll(0, 2), d.roll(2, 5), d.roll(1, 5));
+                                   : transfer_times{d.roll(0, 2), d.roll(2, 5), d.roll(1, 5)};
   if (d.roll(0, 2) == 0) {
     job.stash = {.forward = d.costs(job.stages, 2, 4), .backward_input = d.costs(job.stages, 0, 2)};
     std::vector<std::int64_t> limits;

@@ -140,21 +140,28 @@ inline program random_program(random_choices& d, std::int32_t lanes = 1) {
                        half = 8 * (1 + d.below(3));
     switch (d.below(9)) {
       case 0: make(r, d.below(slots)); break;
-      case 1: b.fill(r, {big, d.below(5), d.below(7)}, lane()); break;
+      case 1: {
+        region const filled{big, d.below(5), d.below(7)};
+        b.fill(r, filled, lane());
+        break;
+      }
       case 2:
         make(r, big);
         b.copy(r, {big, 8, half}, {other, 0, half}, lane());
         break;
-      case 3:
+      case 3: {
         make(r, big), make(r, other);
-        b.add(r, static_cast<element>(d.below(5)), {big, 0, half}, {other, 24, half}, lane());
+        auto const type = static_cast<element>(d.below(5));
+        b.add(r, type, {big, 0, half}, {other, 24, half}, lane());
         break;
+      }
       case 4: {
         if (r == s) break;
         make(r, big);
         auto const channel = d.below(2);
         b.send(r, s, {big, 16, half}, channel, lane());
-        b.receive(s, r, {d.below(2), 0, half}, channel, lane());
+        region const target{d.below(2), 0, half};
+        b.receive(s, r, target, channel, lane());
         break;
       }
       default: {

@@ -58,7 +58,7 @@ inline pipeline_job random_job_of_any_layout(random_cases& d) {
                .step = costs(0, 9)};
   job.costs.overlap_gain = d.roll(0, 3);
   job.transfer = d.roll(0, 1) == 0 ? transfer_times(d.roll(0, 4))
-                                   : transfer_times(d.roll(0, 2), d.roll(2, 6), d.roll(1, 3));
+                                   : transfer_times{d.roll(0, 2), d.roll(2, 6), d.roll(1, 3)};
   if (d.roll(0, 1) == 0 && job.pipelines > 1)
     job.dead.push_back({d.roll(0, job.pipelines - 1), d.roll(0, job.stages - 1)});
   validate(job);

@@ -84,7 +84,8 @@ trained result_of(language_training const& c, Work& work, shunt::pipeline_job co
 /// Sizes, a limit on the norm that some steps exceed, and gradients that are not finite.
 inline language_training unsteady(std::mt19937_64& engine, std::int64_t iterations) {
   auto const below = [&](std::uint64_t n) { return static_cast<std::int32_t>(engine() % n); };
-  auto c = small(1 + below(3), 1 + below(4), 1 + below(4), iterations);
+  auto const pipelines = 1 + below(3), stages = 1 + below(4), microbatches = 1 + below(4);
+  auto c = small(pipelines, stages, microbatches, iterations);
   c.seed = engine();
   c.clip = 1 + 0.1 * below(10);
   for (int n = below(3); n > 0; --n)

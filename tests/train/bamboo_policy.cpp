@@ -120,7 +120,8 @@ TEST(bamboo_policy, takeovers_are_those_of_shadow_failover) {
   random_cases d(19);
   int same = 0, fatal = 0;
   for (int round = 0; round < 300; ++round) {
-    auto job = job_of(d.roll(1, 3), d.roll(1, 6), d.roll(1, 5));
+    auto const pipelines = d.roll(1, 3), stages = d.roll(1, 6), microbatches = d.roll(1, 5);
+    auto job = job_of(pipelines, stages, microbatches);
     std::vector<rank_id> losses;
     for (int n = d.roll(1, 4); n > 0; --n) {
       rank_id const r = d.roll(0, job.ranks() - 1);

@@ -58,7 +58,8 @@ TEST(oobleck_policy, arrangements_and_copies_are_those_of_the_planners) {
   int copied = 0;
   for (int round = 0; round < 100; ++round) {
     SCOPED_TRACE(round);
-    auto job = stepping_job_of(d.roll(2, 4), d.roll(2, 5), d.roll(1, 4));
+    auto const pipelines = d.roll(2, 4), stages = d.roll(2, 5), microbatches = d.roll(1, 4);
+    auto job = stepping_job_of(pipelines, stages, microbatches);
     job.costs.forward = d.costs(job.stages, 1, 4);
     template_problem layers{.layers = {}, .nodes = job.stages};
     for (stage_id const s : ids<stage_id>(job.stages))

@@ -166,7 +166,8 @@ TYPED_TEST(policies, random_histories_leave_the_same_bits_or_say_why_they_stop) 
   random_cases d(83);
   int finished = 0;
   for (int round = 0; round < 60; ++round) {
-    auto t = dense_training(d.roll(2, 4), d.roll(1, 4), d.roll(1, 3), 6);
+    auto const pipelines = d.roll(2, 4), stages = d.roll(1, 4), microbatches = d.roll(1, 3);
+    auto t = dense_training(pipelines, stages, microbatches, 6);
     std::vector<failure_point> failures;
     std::string history;
     for (auto n = d.roll(1, 4); n > 0; --n) {

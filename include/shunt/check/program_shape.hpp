@@ -4,8 +4,6 @@
 
 namespace shunt {
 
-namespace detail {}  // namespace detail
-
 /// Checks each instruction alone: its ids exist, its regions lie within their buffers and fit its
 /// opcode.
 ///

@@ -7,8 +7,6 @@
 
 namespace shunt {
 
-namespace detail {}  // namespace detail
-
 /// Writes a chart with letters: one row a worker, time to the right. F is a forward, B a fused
 /// backward, I a backward_input, W a backward_weight, S a step, followed by the micro-batch. R is a
 /// redundant forward, of the next stage.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "shunt/core/operation.hpp"
+#include "shunt/json/parts.hpp"
 #include "shunt/json/reader.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
@@ -217,26 +218,59 @@ inline void read(json_reader const& here, pipeline_job& job) {
         [&](json_reader const& length) { job.lengths.push_back(length.integer<std::int32_t>()); });
 }
 
+namespace detail {
+
+/// Reads the list of a rank: operations, indices of operations, or [start, end] of operations.
+inline std::vector<operation> operations_of(json_reader const& here) {
+  std::vector<operation> all;
+  all.reserve(here.size());
+  here.each([&](json_reader const& op) { read(op, all.emplace_back()); });
+  return all;
+}
+inline std::vector<std::int32_t> indices_of(json_reader const& here) {
+  std::vector<std::int32_t> all;
+  here.each([&](json_reader const& i) { all.push_back(i.integer<std::int32_t>(0)); });
+  return all;
+}
+inline std::vector<interval> times_of(json_reader const& here) {
+  std::vector<interval> all;
+  all.reserve(here.size());
+  here.each([&](json_reader const& i) {
+    all.push_back({i.item(0, 2).integer<ticks>(), i.item(1, 2).integer<ticks>()});
+  });
+  return all;
+}
+
+}  // namespace detail
+
 /// {"staggered_step": false, "order": [[operation, ...] of rank 0, ...]}, and {"overlapped":
 /// [[index, ...] of rank 0, ...]} where there are overlapped pairs.
 inline void to_json(nlohmann::json& j, pipeline_schedule const& plan) {
   j = {{"staggered_step", plan.staggered_step}, {"order", plan.order.items()}};
   if (!plan.overlapped.empty()) j["overlapped"] = plan.overlapped.items();
 }
-inline void read(json_reader const& here, pipeline_schedule& plan) {
+/// Takes the lists of ranks.
+inline bool take_part(json_part const& part, pipeline_schedule& plan) {
+  if (part.is_element_of("order"))
+    plan.order.push_back(detail::operations_of(part.after(plan.order.size())));
+  else if (part.is_element_of("overlapped"))
+    plan.overlapped.push_back(detail::indices_of(part.after(plan.overlapped.size())));
+  else
+    return false;
+  return true;
+}
+inline void read_rest(json_reader const& here, pipeline_schedule& plan) {
   here.only({"staggered_step", "order", "overlapped"});
-  plan = {.staggered_step = here["staggered_step"].boolean()};
-  here["order"].each([&](json_reader const& list) {
-    std::vector<operation> order;
-    list.each([&](json_reader const& op) { read(op, order.emplace_back()); });
-    plan.order.push_back(std::move(order));
-  });
+  plan.staggered_step = here["staggered_step"].boolean();
+  here["order"].each(
+      [&](json_reader const& list) { plan.order.push_back(detail::operations_of(list)); });
   if (here.has("overlapped"))
-    here["overlapped"].each([&](json_reader const& list) {
-      std::vector<std::int32_t> pairs;
-      list.each([&](json_reader const& i) { pairs.push_back(i.integer<std::int32_t>(0)); });
-      plan.overlapped.push_back(std::move(pairs));
-    });
+    here["overlapped"].each(
+        [&](json_reader const& list) { plan.overlapped.push_back(detail::indices_of(list)); });
+}
+inline void read(json_reader const& here, pipeline_schedule& plan) {
+  plan = {};
+  read_rest(here, plan);
 }
 
 /// [[[start, end], ...] of rank 0, ...]
@@ -247,15 +281,18 @@ inline void to_json(nlohmann::json& j, timetable const& table) {
     for (interval const i : rank) list.push_back({i.start, i.end});
   }
 }
+/// Takes the lists of ranks.
+inline bool take_part(json_part const& part, timetable& table) {
+  if (!part.is_element()) return false;
+  table.times.push_back(detail::times_of(part.after(table.times.size())));
+  return true;
+}
+inline void read_rest(json_reader const& here, timetable& table) {
+  here.each([&](json_reader const& list) { table.times.push_back(detail::times_of(list)); });
+}
 inline void read(json_reader const& here, timetable& table) {
   table = {};
-  here.each([&](json_reader const& list) {
-    std::vector<interval> times;
-    list.each([&](json_reader const& i) {
-      times.push_back({i.item(0, 2).integer<ticks>(), i.item(1, 2).integer<ticks>()});
-    });
-    table.times.push_back(std::move(times));
-  });
+  read_rest(here, table);
 }
 
 }  // namespace shunt

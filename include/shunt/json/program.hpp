@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/json/parts.hpp"
 #include "shunt/json/pipeline.hpp"
 #include "shunt/json/reader.hpp"
 #include "shunt/program/program.hpp"
@@ -116,9 +117,16 @@ inline void to_json(nlohmann::json& j, program const& p) {
   }
   j = {{"ranks", p.ranks.items()}, {"groups", std::move(groups)}};
 }
-inline void read(json_reader const& here, program& p) {
+/// Takes the ranks.
+inline bool take_part(json_part const& part, program& p) {
+  if (!part.is_element_of("ranks")) return false;
+  rank_program rank;
+  read(part.after(p.ranks.size()), rank);
+  p.ranks.push_back(std::move(rank));
+  return true;
+}
+inline void read_rest(json_reader const& here, program& p) {
   here.only({"ranks", "groups"});
-  p = {};
   here["ranks"].each([&](json_reader const& at) {
     rank_program rank;
     read(at, rank);
@@ -129,6 +137,10 @@ inline void read(json_reader const& here, program& p) {
     at.each([&](json_reader const& r) { group.push_back(r.id<rank_id>()); });
     p.groups.push_back(std::move(group));
   });
+}
+inline void read(json_reader const& here, program& p) {
+  p = {};
+  read_rest(here, p);
 }
 
 inline void to_json(nlohmann::json& j, event const& e) {
@@ -154,10 +166,21 @@ inline void read(json_reader const& here, event& e) {
 inline void to_json(nlohmann::json& j, timeline const& all) {
   j = {{"seconds_per_tick", json_number(all.seconds_per_tick)}, {"events", all.events}};
 }
-inline void read(json_reader const& here, timeline& all) {
+/// Takes the events.
+inline bool take_part(json_part const& part, timeline& all) {
+  if (!part.is_element_of("events")) return false;
+  auto const here = part.after(all.events.size());
+  read(here, all.events.emplace_back());
+  return true;
+}
+inline void read_rest(json_reader const& here, timeline& all) {
   here.only({"seconds_per_tick", "events"});
-  all = {.seconds_per_tick = here["seconds_per_tick"].number()};
+  all.seconds_per_tick = here["seconds_per_tick"].number();
   here["events"].each([&](json_reader const& at) { read(at, all.events.emplace_back()); });
+}
+inline void read(json_reader const& here, timeline& all) {
+  all = {};
+  read_rest(here, all);
 }
 
 }  // namespace shunt

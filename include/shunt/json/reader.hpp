@@ -56,6 +56,8 @@ class json_reader {
       refuse("must be a list of " + std::to_string(size) + " values, is " + shown());
     return json_reader((*here_)[i], path_ + "[" + std::to_string(i) + "]");
   }
+  /// Returns the number of elements; 0 where this is no list.
+  [[nodiscard]] std::size_t size() const { return is_list() ? here_->size() : 0; }
   [[nodiscard]] bool is_list() const { return here_->is_array(); }
   [[nodiscard]] bool is_number() const { return here_->is_number(); }
   [[nodiscard]] bool is_text() const { return here_->is_string(); }
@@ -159,16 +161,6 @@ void from_json(nlohmann::json const& document, T& value) {
   }
   if (!(in >> std::ws).eof()) throw invalid_problem(name, "has more after its end");
   return document;
-}
-
-/// Reads one document.
-/// Throws invalid_problem like parse_json, and for what the value's reader refuses.
-template <class T>
-[[nodiscard]] T read_json(std::istream& in, std::string const& name = "document") {
-  auto const document = parse_json(in, name);
-  T value;
-  read(json_reader(document), value);
-  return value;
 }
 
 }  // namespace shunt

@@ -3,8 +3,8 @@
 ///
 /// A policy says how fast the nodes that are there train: the rate is 1 for the job without
 /// failures under its own schedule, and more where a schedule is better than that. Each change of
-/// the live nodes is one event, however many nodes it takes; what it costs is charged beside the
-/// rate. Seconds lost are seconds at rate 1, so that
+/// the live nodes is one event, however many nodes it takes. It has a cost of its own, from the
+/// nodes before and after it, charged beside the rate. Seconds lost are those at rate 1, so that
 ///     seconds = done + degraded + without_plan + aborted + rolled_back + stopped + joined
 ///               + checkpoints.
 /// Complexity: one call of the policy for each set of live nodes, and those of live_intervals.
@@ -35,22 +35,35 @@ struct live_rate {
   bool operator==(live_rate const&) const = default;
 };
 
-/// What events cost. All numbers are at least 0.
-struct event_costs {
-  double iteration = 1;  ///< seconds of an iteration without failures, above 0
-  /// Iterations of work that a removal takes away: 0.5 where the one in flight is aborted.
+/// What a change of the live nodes costs. All numbers are at least 0. As `changes` of `replay`: all
+/// changes cost the same.
+struct change_cost {
+  /// Iterations of work that a removal takes away: 0.5 where the one in flight is aborted, less
+  /// where finished work of it is kept.
   double lose = 0;
-  double stop = 0;  ///< seconds without progress after a removal, from the latest one on
-  double join = 0;  ///< seconds without progress after an addition
+  /// Seconds without progress after a removal, from the latest one on: agreement, and the bytes of
+  /// states that the busiest link carries.
+  double stop = 0;
+  double join = 0;  ///< the same after an addition
+
+  constexpr change_cost operator()(std::span<node_id const>, std::span<node_id const>) const {
+    return *this;
+  }
+  bool operator==(change_cost const&) const = default;
+};
+
+/// What iterations take. All numbers are at least 0.
+struct iteration_costs {
+  double iteration = 1;  ///< seconds of an iteration without failures, above 0
   /// Iterations between two checkpoints; 0: none. A removal takes half of them away.
   std::int32_t every = 0;
   double checkpoint = 0;  ///< seconds of one checkpoint
 
-  bool operator==(event_costs const&) const = default;
+  bool operator==(iteration_costs const&) const = default;
 };
 
 /// Throws invalid_problem, which names the field and its value.
-void validate(event_costs const& costs);
+void validate(iteration_costs const& costs);
 
 /// Seconds lost, at rate 1.
 struct lost_seconds {
@@ -104,14 +117,15 @@ namespace detail {
 /// Adds up intervals in order of time.
 class trace_account {
  public:
-  explicit trace_account(event_costs const& costs);
-  /// Adds an interval in which the policy has this rate, or no plan.
-  void add(live_interval const& span, live_rate const& at);
+  explicit trace_account(iteration_costs const& costs);
+  /// Adds an interval in which the policy has this rate, or no plan, and which begins with a change
+  /// of this cost.
+  void add(live_interval const& span, live_rate const& at, change_cost const& change);
 
   trace_result result{};
 
  private:
-  event_costs costs_;
+  iteration_costs costs_;
   double since_ = 0;    // work since the last removal
   double to_stop_ = 0;  // seconds that the last removal still stops
   double to_join_ = 0;  // seconds that the last addition still stops
@@ -119,21 +133,24 @@ class trace_account {
 
 /// Throws invalid_problem for a rate that is below 0 or no number.
 void validate(live_rate const& at, std::int32_t event);
+/// Throws invalid_problem for a cost that is below 0 or no number.
+void validate(change_cost const& change, std::int32_t event);
 
 }  // namespace detail
 
 /// Replays a trace. `policy` maps the live nodes, a span of node_id in ascending order, to
-/// live_rate; it is asked once for each set of them.
+/// live_rate; it is asked once for each set of them. `changes` maps the live nodes before and after
+/// a change to its change_cost; it is asked at each.
 ///
 /// A removal takes `lose` iterations and half of `every` away, at most what was done since the last
-/// one, and begins its stop anew; an addition adds none to a stop that goes on longer. A trace that
-/// removes and adds at one time has both. A policy without a plan does nothing from that event on.
+/// one, and begins its stop anew; an addition adds none to a stop that goes on longer. A change
+/// that removes and adds nodes has both. A policy without a plan does nothing from that event on.
 /// Returns rates, work and lost seconds.
-/// Throws invalid_problem where trace or costs are broken, all events lie at the end, a rate is
-/// below 0 or no number; and what the policy throws.
-template <class Policy>
+/// Throws invalid_problem where trace or costs are broken, all events lie at the end, a rate or the
+/// cost of a change is below 0 or no number; and what `policy` and `changes` throw.
+template <class Policy, class Changes = change_cost>
 [[nodiscard]] trace_result replay(failure_trace const& trace, Policy const& policy,
-                                  event_costs const& costs) {
+                                  Changes const& changes, iteration_costs const& costs = {}) {
   validate(costs);
   auto const spans = live_intervals(trace);
   if (spans.empty())
@@ -141,14 +158,22 @@ template <class Policy>
                                      " ms, where the first event lies: nothing to replay");
   std::map<std::vector<node_id>, live_rate> known;
   detail::trace_account account(costs);
+  std::span<node_id const> before;
   for (live_interval const& span : spans) {
+    std::span<node_id const> const live(span.live);
     auto found = known.find(span.live);
     if (found == known.end()) {
-      live_rate at = policy(std::span<node_id const>(span.live));
+      live_rate at = policy(live);
       detail::validate(at, span.event);
       found = known.emplace(span.live, std::move(at)).first;
     }
-    account.add(span, found->second);
+    change_cost change;
+    if (span.removed || span.added) {
+      change = changes(before, live);
+      detail::validate(change, span.event);
+    }
+    account.add(span, found->second, change);
+    before = live;
   }
   return std::move(account.result);
 }

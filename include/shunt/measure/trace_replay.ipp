@@ -3,7 +3,7 @@
 
 namespace shunt {
 
-SHUNT_INLINE void validate(event_costs const& costs) {
+SHUNT_INLINE void validate(iteration_costs const& costs) {
   auto const check = [](char const* field, double value, bool positive) {
     bool const finite = std::isfinite(value);
     if (!finite || value < 0 || (positive && value == 0))
@@ -11,9 +11,6 @@ SHUNT_INLINE void validate(event_costs const& costs) {
                                        ", is " + std::to_string(value));
   };
   check("iteration", costs.iteration, true);
-  check("lose", costs.lose, false);
-  check("stop", costs.stop, false);
-  check("join", costs.join, false);
   check("every", costs.every, false);
   check("checkpoint", costs.checkpoint, false);
 }
@@ -29,25 +26,38 @@ SHUNT_INLINE void validate(live_rate const& at, std::int32_t event) {
                                         std::to_string(event));
 }
 
-SHUNT_INLINE trace_account::trace_account(event_costs const& costs) : costs_(costs) {}
+SHUNT_INLINE void validate(change_cost const& change, std::int32_t event) {
+  auto const check = [&](char const* field, double value) {
+    bool const finite = std::isfinite(value);
+    if (!finite || value < 0)
+      throw invalid_problem(field, "must be at least 0, is " + std::to_string(value) +
+                                       " at event " + std::to_string(event));
+  };
+  check("lose", change.lose);
+  check("stop", change.stop);
+  check("join", change.join);
+}
 
-SHUNT_INLINE void trace_account::add(live_interval const& span, live_rate const& at) {
+SHUNT_INLINE trace_account::trace_account(iteration_costs const& costs) : costs_(costs) {}
+
+SHUNT_INLINE void trace_account::add(live_interval const& span, live_rate const& at,
+                                     change_cost const& change) {
   auto& [seconds, done, lost, intervals, ended] = result;
   double const length = static_cast<double>(span.end - span.begin) / 1000;
   double const before = done;
   if (!ended && !at.no_plan.empty()) ended = lost_plan{span.event, at.no_plan};
   double const rate = ended ? 0 : at.rate;
   if (span.removed) {
-    double const aborted = std::min(since_, costs_.lose * costs_.iteration);
+    double const aborted = std::min(since_, change.lose * costs_.iteration);
     double const back = std::min(since_ - aborted, 0.5 * costs_.every * costs_.iteration);
     lost.aborted += aborted;
     lost.rolled_back += back;
     done -= aborted + back;
     since_ = 0;
-    to_stop_ = costs_.stop;
+    to_stop_ = change.stop;
     to_join_ = 0;
   }
-  if (span.added) to_join_ = std::max(to_join_, costs_.join);
+  if (span.added) to_join_ = std::max(to_join_, change.join);
   // Both stops begin at once; what the longer one has beyond the other is its own.
   double const stopped = std::min(length, to_stop_);
   double const joined = std::min(length, std::max(to_stop_, to_join_)) - stopped;

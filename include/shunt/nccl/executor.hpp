@@ -173,6 +173,7 @@ class nccl_session {
   stopwatch const clock_{};
   typename Api::identity identity_{};
   detail::shared_guard<system> guard_{};
+  detail::shared_posts posts_{};
   std::vector<rank_id> members_{};
   std::vector<std::unique_ptr<rank_state>> ranks_{};
   detail::shared_submissions submitted_{};

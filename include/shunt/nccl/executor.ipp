@@ -62,7 +62,8 @@ void nccl_session<Api, Systems, Work>::run_rank(rank_state& self) {
     auto const net =
         std::make_unique<nccl_transport<Api>>(identity_, members_, self.rank, net_config);
     try {
-      lists.emplace(device, *net, work_, guard_, first_iteration_, config_.floats, clock_.now());
+      lists.emplace(device, *net, work_, guard_, posts_, first_iteration_, config_.floats,
+                    clock_.now());
       enqueue_all(self, *lists, *net);
       net->close();
       self.log = lists->log();

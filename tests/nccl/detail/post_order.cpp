@@ -4,6 +4,7 @@
 
 #include <barrier>
 #include <cstdint>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -32,8 +33,8 @@ program both_send_first() {
 TEST(post_order, a_send_leaves_in_the_turn_of_its_receive) {
   auto const p = both_send_first();
   ASSERT_TRUE(find_routes(p).buffered);
-  EXPECT_EQ(post_order(p, 0), (posts{{0, 2}, {1, 2}}));  // before it receives
-  EXPECT_EQ(post_order(p, 1), (posts{{0, 4}, {1, 4}}));  // when it has received
+  EXPECT_EQ(post_order(p)[0], (posts{{0, 2}, {1, 2}}));  // before it receives
+  EXPECT_EQ(post_order(p)[1], (posts{{0, 4}, {1, 4}}));  // when it has received
 }
 
 TEST(post_order, receives_of_a_batch_have_the_turn_of_the_last) {
@@ -49,9 +50,26 @@ TEST(post_order, receives_of_a_batch_have_the_turn_of_the_last) {
   b.receive(2, 0, {0, 0, 8}, 0, {.batch = 0});  // with the message that rank 1 sends later
   b.receive(2, 1, {1, 0, 8}, 0, {.batch = 0});
   auto const p = std::move(b).finish();
-  EXPECT_EQ(post_order(p, 0), (posts{{0, 2}}));
-  EXPECT_EQ(post_order(p, 1), (posts{{1, 3}, {2, 3}}));
-  EXPECT_EQ(post_order(p, 2), (posts{{0, 1}}));
+  EXPECT_EQ(post_order(p)[0], (posts{{0, 2}}));
+  EXPECT_EQ(post_order(p)[1], (posts{{1, 3}, {2, 3}}));
+  EXPECT_EQ(post_order(p)[2], (posts{{0, 1}}));
+}
+
+TEST(post_order, all_ranks_of_a_process_share_what_was_found) {
+  shared_posts shared;
+  std::vector<std::shared_ptr<program const>> programs;
+  for (int n = 0; n < 10; ++n) {  // more than are kept
+    program_builder b(2);
+    for (rank_id const r : ids<rank_id>(2)) b.buffer(r, 8, true);
+    for (int k = 0; k <= n; ++k) {
+      b.send(k % 2, 1 - k % 2, {0, 0, 8});
+      b.receive(1 - k % 2, k % 2, {0, 0, 8});
+    }
+    programs.push_back(std::make_shared<program const>(std::move(b).finish()));
+  }
+  for (int turn = 0; turn < 2; ++turn)
+    for (auto const& p : programs)
+      for (rank_id const r : ids<rank_id>(2)) EXPECT_EQ(shared.of(p, r), post_order(*p)[r]);
 }
 
 /// Whether `both_send_first` ends where each rank has one hardware queue for the stream that
@@ -95,7 +113,7 @@ bool ends_in_one_queue(Before const& before) {
 // behind that send in the queue.
 TEST(post_order, sends_that_leave_at_once_form_a_circle_in_a_queue) {
   EXPECT_FALSE(ends_in_one_queue([](program const&, rank_id) { return posts{{0, 0}, {1, 1}}; }));
-  EXPECT_TRUE(ends_in_one_queue(post_order));
+  EXPECT_TRUE(ends_in_one_queue([](program const& p, rank_id r) { return post_order(p)[r]; }));
 }
 
 }  // namespace

@@ -48,9 +48,11 @@ TEST(rank_streams, keep_what_the_work_threw_when_they_are_stopped) {
                      [&](rank_id r) {
                        nccl_double::system system(r.value());
                        shared_guard<nccl_double::system> guard;
+                       shared_posts posts;
                        std::optional<streams> lists;
                        transport_type net(identity, every_rank(1), r, quick);
-                       lists.emplace(system, net, work, guard, 0, float_order::of_the_group, 0);
+                       lists.emplace(system, net, work, guard, posts, 0, float_order::of_the_group,
+                                     0);
                        lists->prepare(*p);
                        lists->enqueue(p, 1, true);
                        system.synchronize();  // nobody has asked for results yet
@@ -81,12 +83,13 @@ TEST(rank_streams, that_are_stopped_reduce_nothing_in_a_persistent_buffer) {
     }
     auto const p = std::make_shared<program const>(std::move(b).finish());
     shared_guard<nccl_double::system> guard;
+    shared_posts posts;
     std::barrier step(ranks);
     auto const errors = together(ranks, [&](rank_id r) {
       nccl_double::system system(r.value());
       std::optional<streams> lists;
       transport_type net(identity, every_rank(ranks), r, patient);
-      lists.emplace(system, net, work, guard, 0, float_order::of_the_group, 0);
+      lists.emplace(system, net, work, guard, posts, 0, float_order::of_the_group, 0);
       lists->prepare(*p);
       step.arrive_and_wait();
       if (r == 0) guard.stop(system);

@@ -61,7 +61,7 @@ TEST(flexmoe, a_step_is_the_best_of_all) {
     p.layers = 1;
     p.loads.resize(static_cast<std::size_t>(p.experts));
     p.previous.resize(static_cast<std::size_t>(p.slots()));
-    auto const sync = below(random, 2) * below(random, 200);
+    auto const synchronised = below(random, 2), sync = synchronised * below(random, 200);
     auto plan = shunt::uniform{}(p).plan;
     auto const time = [&](std::vector<expert_id> const& slots) {
       plan.expert_of = slots;

@@ -19,6 +19,7 @@
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/search/routes.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
+#include "support/each_order.hpp"
 #include "support/pipeline_jobs.hpp"
 #include "support/random_cases.hpp"
 
@@ -30,66 +31,46 @@ namespace {
 class every_order {
  public:
   every_order(pipeline_job const& job, bool split, bool stagger)
-      : job_(job), split_(split), plan_(empty_schedule(job)) {
+      : job_(job), plan_(empty_schedule(job)) {
     plan_.staggered_step = stagger;
     detail::routes const to(job);
-    todo_.resize(static_cast<std::size_t>(job.ranks()));
+    chains_.resize(static_cast<std::size_t>(job.ranks()));
     for (pipeline_id p : ids<pipeline_id>(job.pipelines))
       for (stage_id s : ids<stage_id>(job.stages))
-        for (microbatch_id m : ids<microbatch_id>(job.microbatches[p]))
-          todo_[job.rank_of({to.host(p, s, m), s}).index()].push_back({p, s, m});
+        for (microbatch_id m : ids<microbatch_id>(job.microbatches[p])) {
+          auto& chain = chains_[job.rank_of({to.host(p, s, m), s}).index()].emplace_back();
+          chain.push_back({op_kind::forward, p, s, m});
+          chain.push_back({split ? op_kind::backward_input : op_kind::backward, p, s, m});
+          if (split) chain.push_back({op_kind::backward_weight, p, s, m});
+        }
+    for (rank_id r : ids<rank_id>(job.ranks()))
+      if (job.alive(r))
+        for (stage_id s : job.stages_of(r))
+          chains_[r.index()].push_back({{.kind = op_kind::step, .stage = s}});
     order(0);
   }
   ticks least = std::numeric_limits<ticks>::max();
   std::int64_t plans = 0;
 
  private:
-  struct item {
-    pipeline_id pipeline;
-    stage_id stage;
-    microbatch_id microbatch;
-    int done = 0;
-  };
-
   void order(std::int32_t r) {
     if (r == job_.ranks()) return judge();
+    auto const& chains = chains_[static_cast<std::size_t>(r)];
     auto& list = plan_.order[r];
-    bool any = false;
-    for (item& x : todo_[static_cast<std::size_t>(r)]) {
-      int const last = split_ ? 3 : 2;
-      if (x.done == last) continue;
-      any = true;
-      auto const kind = x.done == 0   ? op_kind::forward
-                        : x.done == 2 ? op_kind::backward_weight
-                        : split_      ? op_kind::backward_input
-                                      : op_kind::backward;
-      list.push_back({kind, x.pipeline, x.stage, x.microbatch});
-      ++x.done;
-      if (kind != op_kind::forward || !job_.stash_limit(r) ||
-          stash_peak(job_, plan_)[r] <= *job_.stash_limit(r))
-        order(r);
-      --x.done;
-      list.pop_back();
-    }
-    if (job_.alive(rank_id{r}))
-      for (stage_id s : job_.stages_of(r)) {
-        auto const of_stage = [&](operation const& o) { return o.stage == s; };
-        auto const stepped = [&](operation const& o) {
-          return of_stage(o) && o.kind == op_kind::step;
-        };
-        if (std::any_of(list.begin(), list.end(), stepped)) continue;
-        auto const& own = todo_[static_cast<std::size_t>(r)];
-        bool const ready = std::all_of(own.begin(), own.end(), [&](item const& x) {
-          return x.stage != s || x.done == (split_ ? 3 : 2);
-        });
-        if (ready) {
-          list.push_back({.kind = op_kind::step, .stage = s});
-          order(r);
-          list.pop_back();
-        }
-        any = true;
-      }
-    if (!any) order(r + 1);
+    // A step comes after all of its stage.
+    auto const is_last = [&] {
+      auto const s = list.back().stage;
+      auto const is_of = [&](operation const& o) { return o.stage == s; };
+      std::ptrdiff_t all = 0;
+      for (auto const& chain : chains) all += std::count_if(chain.begin(), chain.end(), is_of);
+      return std::count_if(list.begin(), list.end(), is_of) == all;
+    };
+    auto const fits = [&] {
+      if (list.back().kind == op_kind::step) return is_last();
+      return list.back().kind != op_kind::forward || !job_.stash_limit(r) ||
+             stash_peak(job_, plan_)[r] <= *job_.stash_limit(r);
+    };
+    each_order(chains, list, fits, [&] { order(r + 1); });
   }
 
   void judge() {
@@ -102,9 +83,8 @@ class every_order {
   }
 
   pipeline_job const& job_;
-  bool split_;
   pipeline_schedule plan_;
-  std::vector<std::vector<item>> todo_{};
+  std::vector<std::vector<std::vector<operation>>> chains_{};  // by rank
 };
 
 struct small {
@@ -253,7 +233,8 @@ TEST(branch_and_bound, is_at_or_below_every_search) {
   int cases = 0, at_the_optimum = 0;
   double distance = 0;
   for (int round = 0; round < 40; ++round) {
-    auto job = job_of(d.roll(1, 2), d.roll(2, 4), d.roll(2, 5));
+    auto const pipelines = d.roll(1, 2), stages = d.roll(2, 4), microbatches = d.roll(2, 5);
+    auto job = job_of(pipelines, stages, microbatches);
     auto const low = d.roll(0, 1) == 0 ? 1 : 80, high = low == 1 ? 20 : 120;
     job.costs = {d.costs(job.stages, low, high), d.costs(job.stages, low, high),
                  d.costs(job.stages, low, high)};

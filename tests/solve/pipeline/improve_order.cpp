@@ -21,7 +21,8 @@ namespace shunt::tests::improve_order_test {
 namespace {
 
 pipeline_job random_small_job(random_cases& d) {
-  pipeline_job job = job_of(d.roll(1, 3), d.roll(1, 4), d.roll(1, 5));
+  auto const pipelines = d.roll(1, 3), stages = d.roll(1, 4), microbatches = d.roll(1, 5);
+  pipeline_job job = job_of(pipelines, stages, microbatches);
   switch (d.roll(0, 5)) {
     case 0: job.layout = stage_layout::looped(2); break;
     case 1: job.layout = stage_layout::v_shaped(); break;
@@ -162,7 +163,8 @@ TEST(improve_order, comes_to_the_optimum_from_the_worst_plans) {
   random_cases d(3);
   int cases = 0, found = 0;
   for (int round = 0; round < 30; ++round) {
-    auto job = job_of(1, d.roll(2, 3), d.roll(2, 4));
+    auto const stages = d.roll(2, 3), microbatches = d.roll(2, 4);
+    auto job = job_of(1, stages, microbatches);
     job.costs = {.forward = d.costs(job.stages, 1, 9),
                  .backward_input = d.costs(job.stages, 1, 9),
                  .backward_weight = d.costs(job.stages, 0, 9)};

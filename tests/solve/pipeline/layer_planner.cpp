@@ -78,7 +78,8 @@ TEST(layer_planner, plans_are_valid_above_the_bound_and_never_worse_than_even_in
   random_cases random(11);
   for (int n = 0; n < 40; ++n) {
     auto const ranks = random.roll(1, 5), layers = random.roll(ranks, 20);
-    auto job = random_layers(random, layers, ranks, random.roll(1, 12), 9, random.roll(1, 8));
+    auto const microbatches = random.roll(1, 12), heavy = random.roll(1, 8);
+    auto job = random_layers(random, layers, ranks, microbatches, 9, heavy);
     job.pipelines = random.roll(1, 2);
     job.transfer = random.roll(0, 3);
     if (n % 3 == 0) job.layers[0].backward_input = job.layers[0].forward = 0;
@@ -102,7 +103,8 @@ TEST(layer_planner, small_layers_are_near_the_best_of_every_cut_and_order) {
   int cases = 0, proved = 0;
   for (int n = 0; n < 30; ++n) {
     auto const ranks = random.roll(2, 4), layers = random.roll(ranks + 1, 12);
-    auto job = random_layers(random, layers, ranks, random.roll(2, 6), 9, random.roll(1, 4));
+    auto const microbatches = random.roll(2, 6), heavy = random.roll(1, 4);
+    auto job = random_layers(random, layers, ranks, microbatches, 9, heavy);
     auto const answer = layer_planner{}(job);
     EXPECT_EQ(lines(check(job, answer.plan)), "");
     std::vector<std::pair<ticks, pipeline_job>> cuts;

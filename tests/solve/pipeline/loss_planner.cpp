@@ -16,6 +16,7 @@
 #include "shunt/measure/loss_bounds.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/simulate/simulated_executor.hpp"
+#include "support/each_order.hpp"
 #include "support/losses.hpp"
 #include "support/text.hpp"
 
@@ -202,26 +203,6 @@ TEST(loss_planner, goes_on_from_its_own_plan) {
   EXPECT_GE(next.objective, first.objective);
 }
 
-/// All orders of the operations of a rank that keep each micro-batch's own.
-void each_order(std::vector<std::vector<operation>> const& chains,
-                std::function<void(std::vector<operation> const&)> const& use) {
-  std::vector<std::size_t> at(chains.size(), 0);
-  std::vector<operation> list;
-  std::function<void()> const go_on = [&] {
-    bool ended = true;
-    for (std::size_t c = 0; c < chains.size(); ++c) {
-      if (at[c] == chains[c].size()) continue;
-      ended = false;
-      list.push_back(chains[c][at[c]++]);
-      go_on();
-      --at[c];
-      list.pop_back();
-    }
-    if (ended) use(list);
-  };
-  go_on();
-}
-
 /// The least period of two layers, two micro-batches and `ranks` ranks: each layer of each
 /// micro-batch on each rank, in each order.
 ticks least_by_force(worker_losses const& losses, std::int32_t ranks) {
@@ -261,12 +242,15 @@ ticks least_by_force(worker_losses const& losses, std::int32_t ranks) {
                             {op_kind::backward_input, c / 2, c % 2, 0},
                             {op_kind::backward_weight, c / 2, c % 2, 0}});
       if (chains.size() > 2) return;  // no better than two and two: all costs are alike
-      each_order(chains, [&](std::vector<operation> const& list) {
-        plan.order[r] = list;
-        for (auto const s : job.stages_of(r))
-          plan.order[r].push_back({.kind = op_kind::step, .stage = s});
-        fill(r + 1);
-      });
+      auto const stages = job.stages_of(r);
+      auto& list = plan.order[r];
+      each_order(
+          chains, list, [] { return true; },
+          [&] {
+            for (auto const s : stages) list.push_back({.kind = op_kind::step, .stage = s});
+            fill(r + 1);
+            list.resize(list.size() - stages.size());
+          });
     };
     fill(0);
   }

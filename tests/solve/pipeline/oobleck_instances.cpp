@@ -43,7 +43,8 @@ TEST(oobleck_instances, equal_the_best_of_all_multisets) {
   int infeasible = 0;
   for (int round = 0; round < 200; ++round) {
     SCOPED_TRACE(round);
-    auto problem = equal_layers(d.roll(3, 9), d.roll(1, 9));
+    auto const layers = d.roll(3, 9), nodes = d.roll(1, 9);
+    auto problem = equal_layers(layers, nodes);
     problem.minimum = d.roll(1, 3);
     oobleck_instances how{.templates = oobleck_templates{}(problem).plan,
                           .batch = d.roll(1, 30),

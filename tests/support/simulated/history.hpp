@@ -178,7 +178,8 @@ struct history {
   for (std::int32_t n = 1 + d.below(3); n > 0; --n) {
     fault f{.at = d.below(length * 3 / 2)};
     if (d.below(3) == 0) {  // while members meet or agree, or just after
-      f.meeting = (1 + d.below(3)) * (d.coin() ? 1 : -1);
+      f.meeting = 1 + d.below(3);
+      if (!d.coin()) f.meeting = -f.meeting;
       f.at = d.coin() ? d.below(8) : d.below(h.patience);
     }
     auto const cut_off = [&] { return d.below(4) == 0 ? 1'000'000 : about_silence(); };

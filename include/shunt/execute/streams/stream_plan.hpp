@@ -71,8 +71,6 @@ struct stream_plan {
   bool operator==(stream_plan const&) const = default;
 };
 
-namespace detail {}  // namespace detail
-
 /// Plans a program for streams. A message without a receive is sent all the same.
 /// Throws invalid_program where sizes that must be equal differ, or a device could not address the
 /// elements.

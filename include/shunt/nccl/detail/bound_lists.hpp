@@ -59,7 +59,8 @@ class bound_programs {
   template <class Work>
   [[nodiscard]] std::shared_ptr<bound> bind(System& system, Work& work,
                                             std::shared_ptr<program const> const& p, rank_id rank,
-                                            bool buffered, float_order floats) {
+                                            bool buffered, float_order floats,
+                                            shared_posts& posts) {
     constexpr std::size_t most = 8;
     auto const at =
         std::find_if(known_.begin(), known_.end(), [&](auto const& b) { return b->of == p; });
@@ -70,7 +71,7 @@ class bound_programs {
     b->stage = stage(*p, rank, buffered, floats);
     if (buffered) {
       b->sent.resize(p->ranks[rank].instructions.size());
-      b->posts = post_order(*p, rank);
+      b->posts = posts.of(p, rank);
     }
     if (b->stage.bytes > 0)
       b->staging.emplace(system.make_memory(static_cast<std::size_t>(b->stage.bytes)));

@@ -8,10 +8,14 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
 #include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/program/dependencies.hpp"
 #include "shunt/program/program.hpp"
 
@@ -23,11 +27,11 @@ struct post {
   bool operator==(post const&) const = default;
 };
 
-/// Returns the sends of rank r in the order in which they leave. Receives of a batch that follow
+/// Returns the sends of each rank in the order in which they leave. Receives of a batch that follow
 /// each other have the turn of the last one, as they are one operation.
 /// Requires a program that is runnable and whose messages all have a counterpart.
 /// Complexity: O(n log n) in the number of the program's instructions.
-[[nodiscard]] inline std::vector<post> post_order(program const& p, rank_id r) {
+[[nodiscard]] inline indexed<rank_id, std::vector<post>> post_order(program const& p) {
   auto const d = find_dependencies(p);
   auto const order = serial_order(p, d);
   std::vector<std::int32_t> turn(d.partner.size());  // by number
@@ -42,20 +46,44 @@ struct post {
       if (b.batch >= 0 && a.batch == b.batch) turn[at] = turn[at + 1];
     }
   }
-  auto const& list = p.ranks[r].instructions;
-  auto const first = turn.begin() + d.first[r.index()];
-  auto const last = first + static_cast<std::ptrdiff_t>(list.size());
-  std::vector<std::pair<std::int32_t, std::int32_t>> sends;  // turn, instruction
-  for (std::int32_t n = 0; n < static_cast<std::int32_t>(list.size()); ++n)
-    if (list[static_cast<std::size_t>(n)].code == opcode::send) {
-      auto const received = d.partner[static_cast<std::size_t>(d.number({r, n}))];
-      sends.emplace_back(turn[static_cast<std::size_t>(received)], n);
-    }
-  std::sort(sends.begin(), sends.end());
-  std::vector<post> posts;
-  for (auto const& [at, n] : sends)
-    posts.push_back({n, static_cast<std::int32_t>(std::upper_bound(first, last, at) - first)});
+  indexed<rank_id, std::vector<post>> posts(p.ranks.size());
+  for (rank_id const r : ids<rank_id>(p.ranks.size())) {
+    auto const& list = p.ranks[r].instructions;
+    auto const first = turn.begin() + d.first[r.index()];
+    auto const last = first + static_cast<std::ptrdiff_t>(list.size());
+    std::vector<std::pair<std::int32_t, std::int32_t>> sends;  // turn, instruction
+    for (std::int32_t n = 0; n < static_cast<std::int32_t>(list.size()); ++n)
+      if (list[static_cast<std::size_t>(n)].code == opcode::send) {
+        auto const received = d.partner[static_cast<std::size_t>(d.number({r, n}))];
+        sends.emplace_back(turn[static_cast<std::size_t>(received)], n);
+      }
+    std::sort(sends.begin(), sends.end());
+    for (auto const& [at, n] : sends)
+      posts[r].push_back({n, static_cast<std::int32_t>(std::upper_bound(first, last, at) - first)});
+  }
   return posts;
 }
+
+/// The post orders of the programs that were asked for last, at most eight, for all ranks of a
+/// process. Thread-safe.
+class shared_posts {
+ public:
+  /// Returns the order of a rank; of a program, the first call finds that of all ranks.
+  /// Requires what post_order requires.
+  [[nodiscard]] std::vector<post> of(std::shared_ptr<program const> const& p, rank_id r) {
+    constexpr std::size_t most = 8;
+    std::lock_guard const lock(mutex_);
+    auto const at =
+        std::find_if(known_.begin(), known_.end(), [&](auto const& k) { return k.first == p; });
+    if (at != known_.end()) return at->second[r];
+    if (known_.size() == most) known_.pop_front();
+    return known_.emplace_back(p, post_order(*p)).second[r];
+  }
+
+ private:
+  std::mutex mutex_{};
+  std::deque<std::pair<std::shared_ptr<program const>, indexed<rank_id, std::vector<post>>>>
+      known_{};
+};
 
 }  // namespace shunt::detail

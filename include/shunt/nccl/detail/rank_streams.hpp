@@ -44,10 +44,11 @@ class rank_streams {
   using event = typename System::event;
 
   rank_streams(System& system, nccl_transport<Api>& net, Work& w, shared_guard<System>& guard,
-               std::int64_t first_iteration, float_order floats, ticks began)
+               shared_posts& posts, std::int64_t first_iteration, float_order floats, ticks began)
       : system_(system),
         net_(net),
         work_(w),
+        posts_(posts),
         iteration_(first_iteration),
         floats_(floats),
         base_at_(began) {
@@ -188,6 +189,7 @@ class rank_streams {
   System& system_;
   nccl_transport<Api>& net_;
   Work& work_;
+  shared_posts& posts_;
   std::int64_t iteration_;
   float_order floats_;
   std::optional<failure_watch<System>> watch_{};

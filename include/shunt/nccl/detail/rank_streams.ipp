@@ -20,8 +20,8 @@ namespace shunt::detail {
 template <nccl_library Api, stream_system System, work_on_streams<System> Work>
 void rank_streams<Api, System, Work>::enqueue(std::shared_ptr<program const> p, std::int32_t count,
                                               bool whole) {
-  runs_.push_back(
-      {.what = programs_.bind(system_, work_, p, net_.rank(), net_.routes().buffered, floats_)});
+  runs_.push_back({.what = programs_.bind(system_, work_, p, net_.rank(), net_.routes().buffered,
+                                          floats_, posts_)});
   auto& run = runs_.back();
   auto const& own = p->ranks[net_.rank()];
   auto const list = std::span(own.instructions).first(static_cast<std::size_t>(count));

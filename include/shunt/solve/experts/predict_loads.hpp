@@ -24,8 +24,6 @@ concept load_predictor =
       { p(history, cells) } -> std::same_as<std::vector<std::int64_t>>;
     };
 
-namespace detail {}  // namespace detail
-
 /// Predicts the latest window, as SwiftMoE does.
 /// Throws invalid_problem("history") if it holds no whole number of windows.
 /// Reference: SYMI, arXiv 2504.19925, section 3.

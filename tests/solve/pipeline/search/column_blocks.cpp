@@ -83,7 +83,9 @@ ticks least_by_force(worker_losses const& losses, std::int32_t ranks, bool chain
 TEST(column_blocks, no_split_of_ranks_stages_and_micro_batches_has_a_lower_bound) {
   random_cases random(3);
   for (int n = 0; n < 25; ++n) {
-    auto losses = losses_of(random.roll(1, 2), 1, random.roll(1, 3), random.roll(1, 2));
+    auto const pipelines = random.roll(1, 2), layers = random.roll(1, 3),
+               microbatches = random.roll(1, 2);
+    auto losses = losses_of(pipelines, 1, layers, microbatches);
     auto& job = losses.job;
     job.costs = {.forward = random.costs(job.stages, 1, 5),
                  .backward_input = random.costs(job.stages, 1, 5),
