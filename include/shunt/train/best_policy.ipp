@@ -8,6 +8,7 @@
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/indexed.hpp"
+#include "shunt/core/text.hpp"
 
 namespace shunt {
 
@@ -29,6 +30,12 @@ SHUNT_INLINE solution<arrangement> best_rule::operator()(situation const& s) con
         ranks.push_back(r);
         ++losses.spares;
       }
+  if (losses.spares == 0 && losses.job.dead.size() == s.now.members.size()) {
+    solution<arrangement> none{.plan = {}, .status = status::infeasible};
+    none.reason = text("no rank is left: rank ") + text::of(s.now.members.back().value()) +
+                  (s.now.members.size() == 1 ? " was the last" : " and all others are dead");
+    return none;
+  }
   auto best = planner(losses);
   solution<arrangement> answer{.plan = {},
                                .status = best.status,

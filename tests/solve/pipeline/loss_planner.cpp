@@ -136,7 +136,9 @@ TEST(loss_planner, says_why_there_is_no_plan) {
     EXPECT_EQ(answer.status, status::infeasible);
     return std::string(answer.reason);
   };
-  EXPECT_EQ(reason(without(losses_of(2, 2, 2, 2), {0, 1, 2, 3})), "all 4 ranks are dead");
+  EXPECT_EQ(reason(without(losses_of(2, 2, 2, 2), {0, 1, 2, 3})),
+            "no rank is left: all 4 are dead");
+  EXPECT_EQ(reason(without(losses_of(1, 1, 2, 2), {0})), "no rank is left: the only one is dead");
   EXPECT_EQ(reason(without(losses_of(2, 2, 2, 2), {1, 3})),
             "stage 2 has no live worker: its state is lost");
   auto losses = without(losses_of(2, 2, 2, 2), {1});
