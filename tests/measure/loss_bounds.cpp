@@ -33,9 +33,9 @@ TEST(loss_bounds, a_micro_batch_goes_there_and_back) {
 
 TEST(loss_bounds, ranks_share_in_proportion_to_speed) {
   worker_losses losses{.job = {.pipelines = 2, .stages = 1, .microbatches = 2}};
-  losses.job.costs.forward = {1, 5};  // one value a worker: 3 and 7 ticks a micro-batch
+  losses.job.costs.forward = {1, 5};   // one value a worker: 3 and 7 ticks a micro-batch
   EXPECT_EQ(period_bound(losses), 9);  // three there, one here
-  losses.job.lengths = {1, 2, 3, 6};  // 12 units: nine there, three here
+  losses.job.lengths = {1, 2, 3, 6};   // 12 units: nine there, three here
   EXPECT_EQ(period_bound(losses), 27);
   losses.job.costs.step = 4;
   EXPECT_EQ(period_bound(losses), 31);

@@ -93,7 +93,8 @@ TEST(worker_losses, normal_costs_are_those_of_stages) {
   losses.job.costs.forward = {1, 1, ticks{1} << 40, 1};
   validate(losses);
   losses.job.costs.backward_weight = {0, 0, 1, 1, ticks{1} << 30, 1, 1, 1};
-  losses.normal = stage_costs{.forward = losses.job.costs.forward, .backward_weight = {1, 1, 1, ticks{1} << 40}};
+  losses.normal = stage_costs{.forward = losses.job.costs.forward,
+                              .backward_weight = {1, 1, 1, ticks{1} << 40}};
   EXPECT_EQ(field_of([&] { validate(losses); }, &text), "costs");
 }
 

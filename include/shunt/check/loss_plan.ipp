@@ -34,7 +34,7 @@ struct list_before {
   std::vector<ticks> normal{};
   std::map<rank_id, std::pair<ticks, ticks>> pace{};
 
-  list_before(worker_losses const& losses, per_stage stage_costs::*which)
+  list_before(worker_losses const& losses, per_stage stage_costs::* which)
       : list(losses.job.costs.*which), job(losses.job) {
     for (stage_id s : ids<stage_id>(job.stages)) {
       normal.push_back(job.cost_on(list, job.rank_of({0, s}), s));
@@ -135,9 +135,10 @@ SHUNT_INLINE std::vector<loss_violation> check(worker_losses const& losses, loss
     return found;
   }
   auto const old = detail::held_in(before);
-  std::array const lists{
-      std::tuple(&stage_costs::forward, ticks{1}), std::tuple(&stage_costs::backward_input, ticks{1}),
-      std::tuple(&stage_costs::backward_weight, ticks{0}), std::tuple(&stage_costs::step, ticks{0})};
+  std::array const lists{std::tuple(&stage_costs::forward, ticks{1}),
+                         std::tuple(&stage_costs::backward_input, ticks{1}),
+                         std::tuple(&stage_costs::backward_weight, ticks{0}),
+                         std::tuple(&stage_costs::step, ticks{0})};
   std::vector<detail::list_before> costs;
   for (auto const& [which, least] : lists) costs.emplace_back(losses, which);
   std::set<rank_id> seen;
@@ -167,8 +168,7 @@ SHUNT_INLINE std::vector<loss_violation> check(worker_losses const& losses, loss
         same = same && costs[k].allows(member, own != old.end() && own->second.contains(s), s,
                                        after.cost_on(after.costs.*std::get<0>(lists[k]), r, s),
                                        std::get<1>(lists[k]));
-      if (!same)
-        found.push_back({.what = kind::job, .rank = member, .stage = s});
+      if (!same) found.push_back({.what = kind::job, .rank = member, .stage = s});
     }
     if (losses.state_limit > 0 && bytes > losses.state_limit)
       found.push_back(

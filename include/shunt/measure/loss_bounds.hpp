@@ -7,10 +7,10 @@
 
 namespace shunt {
 
-/// Returns the least period of any plan, in ticks. Stage s takes c_rs ticks a unit of length on live
-/// rank r (rank_costs), y_s on the fastest, N units run (the sum of lengths), k ranks are needed to
-/// hold all states. Rank r is at most e_r = max_s y_s / c_rs times as fast as the fastest. The least
-/// T under which all three hold:
+/// Returns the least period of any plan, in ticks. Stage s takes c_rs ticks a unit of length on
+/// live rank r (rank_costs), y_s on the fastest, N units run (the sum of lengths), k ranks are
+/// needed to hold all states. Rank r is at most e_r = max_s y_s / c_rs times as fast as the
+/// fastest. The least T under which all three hold:
 ///
 ///     sum_r e_r q_r floor((T - least step of r) / q_r) >= N sum_s y_s
 ///                          ideal sharing in proportion to speed; q_r is the greatest common

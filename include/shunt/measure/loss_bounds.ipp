@@ -91,10 +91,10 @@ SHUNT_INLINE ticks period_bound(worker_losses const& losses) {
       auto const& c = costs.on(r, s);
       own.unit = std::gcd(own.unit, c.microbatch());
       own.step = std::min(own.step, c.step);
-      own.speed = std::max(own.speed, fastest[s.index()] == c.microbatch()
-                                          ? std::int64_t{1} << shift
-                                          : ceil_divide(fastest[s.index()] << shift,
-                                                        c.microbatch()));
+      own.speed =
+          std::max(own.speed, fastest[s.index()] == c.microbatch()
+                                  ? std::int64_t{1} << shift
+                                  : ceil_divide(fastest[s.index()] << shift, c.microbatch()));
     }
     own.unit *= common;
     slowest = std::min(slowest, own.speed);

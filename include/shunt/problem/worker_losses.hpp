@@ -67,7 +67,9 @@ class rank_costs {
   explicit rank_costs(worker_losses const& losses);
 
   /// Returns the ticks on a rank of the job, dead or alive, or on a spare.
-  [[nodiscard]] rank_ticks const& on(rank_id r, stage_id s) const { return table_[at(r) + s.index()]; }
+  [[nodiscard]] rank_ticks const& on(rank_id r, stage_id s) const {
+    return table_[at(r) + s.index()];
+  }
   /// Returns the ticks on a rank that is not slow.
   [[nodiscard]] rank_ticks const& normal(stage_id s) const { return table_[s.index()]; }
   /// Returns whether ranks may have different costs.

@@ -15,8 +15,7 @@
 
 namespace shunt::detail {
 
-using cost_lists =
-    std::array<std::pair<per_stage stage_costs::*, ticks rank_ticks::*>, 4>;
+using cost_lists = std::array<std::pair<per_stage stage_costs::*, ticks rank_ticks::*>, 4>;
 inline constexpr cost_lists costs_by_kind{
     {{&stage_costs::forward, &rank_ticks::forward},
      {&stage_costs::backward_input, &rank_ticks::backward_input},
@@ -33,7 +32,8 @@ SHUNT_INLINE ticks at_pace(ticks normal, ticks own, ticks base) {
     auto const whole = *product / base, rest = *product % base;
     return whole + (rest >= base - rest ? 1 : 0);
   }
-  auto const all = static_cast<double>(normal) * (static_cast<double>(own) / static_cast<double>(base));
+  auto const all =
+      static_cast<double>(normal) * (static_cast<double>(own) / static_cast<double>(base));
   return static_cast<ticks>(std::min(all, 4e18));
 }
 
@@ -100,8 +100,8 @@ SHUNT_INLINE void validate_costs(worker_losses const& losses) {
                                          std::to_string(job.stages) + " stages");
       for (ticks const t : list->values())
         if (t < least)
-          throw invalid_problem(
-              field, "must be at least " + std::to_string(least) + ", is " + std::to_string(t));
+          throw invalid_problem(field, "must be at least " + std::to_string(least) + ", is " +
+                                           std::to_string(t));
     }
   rank_costs const costs(losses);
   if (!costs.by_rank()) return;

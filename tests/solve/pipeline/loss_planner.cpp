@@ -261,8 +261,7 @@ TEST(loss_planner, long_and_short_micro_batches_go_where_there_is_time) {
   losses = without(losses, {3});
   auto const answer = loss_planner{}(losses);
   expect_sound(losses, answer);
-  EXPECT_LT(price_of(answer, loss_move::joint).period,
-            price_of(answer, loss_move::reroute).period);
+  EXPECT_LT(price_of(answer, loss_move::joint).period, price_of(answer, loss_move::reroute).period);
   EXPECT_EQ(answer.plan.job.lengths, losses.job.lengths);
 }
 

@@ -170,8 +170,7 @@ struct mixed_by_force {
     for (std::int32_t end = at + 1; end <= losses.job.stages; ++end)
       for (std::int32_t i = 0; i <= fast; ++i)
         for (std::int32_t j = 0; j <= slow; ++j)
-          if (i * most(0, at, end) + j * most(1, at, end) >= n &&
-              block(n, end, fast - i, slow - j))
+          if (i * most(0, at, end) + j * most(1, at, end) >= n && block(n, end, fast - i, slow - j))
             return true;
     return false;
   }

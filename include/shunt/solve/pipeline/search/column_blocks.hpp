@@ -115,12 +115,12 @@ class block_search {
   std::vector<std::int32_t> lengths_;
   std::int64_t unit_ = 1, shortest_ = 1;  // length of a unit
   ticks transfer_;
-  std::vector<sums> sums_{};                 // by kind
-  std::vector<ticks> behind_{};              // by stage, the way from there to the end and back
-  std::vector<char> fits_;                   // by column
-  std::vector<block_search> apart_{};        // of each kind, where blocks mix none
-  std::size_t kind_ = 0;                     // of such a one, where it counts as kind 0
-  numbered_counts mixed_{};                  // of a block
+  std::vector<sums> sums_{};           // by kind
+  std::vector<ticks> behind_{};        // by stage, the way from there to the end and back
+  std::vector<char> fits_;             // by column
+  std::vector<block_search> apart_{};  // of each kind, where blocks mix none
+  std::size_t kind_ = 0;               // of such a one, where it counts as kind 0
+  numbered_counts mixed_{};            // of a block
   std::array<std::vector<std::int32_t>, most_kinds> most_{};  // by column, units of a rank
   std::vector<std::int32_t> fewest_{};  // [stage][most others], ranks of kind 0 from there on
   std::vector<cut> cuts_{};             // [stage][most others]

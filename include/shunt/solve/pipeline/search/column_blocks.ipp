@@ -138,8 +138,7 @@ SHUNT_INLINE void block_search::set_limit(ticks limit) {
       bool any = false;
       for (std::size_t k = 0; k < kinds_.size(); ++k) {
         auto const& [forward, input, weight, step] = sums_[k];
-        ticks const f = forward[j] - forward[i],
-                    back = input[j] - input[i] + weight[j] - weight[i],
+        ticks const f = forward[j] - forward[i], back = input[j] - input[i] + weight[j] - weight[i],
                     left = limit - (step[j] - step[i]),
                     first = shortest_ * (f + behind_[j]) + (b < stages_ ? 2 * transfer_ : 0);
         auto& most = most_[k][at(a, b)] = 0;
@@ -350,8 +349,7 @@ SHUNT_INLINE std::optional<ticks> block_search::least(shape of) {
     ranks += kinds_[k].ranks;
   }
   auto const all = unit_ * units_;
-  ticks low = fastest * all / ranks - 1,
-        high = slowest * all + 2 * transfer_ + shortest_ * slowest;
+  ticks low = fastest * all / ranks - 1, high = slowest * all + 2 * transfer_ + shortest_ * slowest;
   if (under(high, of).empty()) return std::nullopt;
   while (high - low > 1) {
     auto const middle = low + (high - low) / 2;

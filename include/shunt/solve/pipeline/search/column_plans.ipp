@@ -101,7 +101,8 @@ SHUNT_INLINE pipeline_job column_plans::job_of(column_block const& block,
                    .stages = static_cast<std::int32_t>(block.columns.size())};
   one.microbatches =
       per_pipeline(even_shares(block.microbatches, static_cast<std::size_t>(one.pipelines)));
-  for (auto const n : block.numbers) one.lengths.push_back(job.lengths[static_cast<std::size_t>(n)]);
+  for (auto const n : block.numbers)
+    one.lengths.push_back(job.lengths[static_cast<std::size_t>(n)]);
   auto const links = job.transfer.values();
   one.transfer = *std::max_element(links.begin(), links.end());
   one.stash = {.forward = summed(job.stash.forward, borders),
@@ -271,8 +272,7 @@ SHUNT_INLINE loss_plan column_plans::joined(std::vector<column_block> const& blo
   };
   std::vector<std::int32_t> microbatches;
   for (auto const& block : blocks)
-    for (auto const n :
-         even_shares(block.microbatches, static_cast<std::size_t>(block.widest())))
+    for (auto const n : even_shares(block.microbatches, static_cast<std::size_t>(block.widest())))
       microbatches.push_back(n);
   auto const pipelines = static_cast<std::int32_t>(microbatches.size());
   plan.job.microbatches = per_pipeline(std::move(microbatches));
@@ -315,8 +315,9 @@ SHUNT_INLINE loss_plan column_plans::joined(std::vector<column_block> const& blo
           if (block.numbers.empty())
             o.pipeline = base + o.pipeline.value();
           else
-            renumbered(o, block.numbers[static_cast<std::size_t>(
-                              one.number_of(o.pipeline, o.microbatch))]);
+            renumbered(
+                o,
+                block.numbers[static_cast<std::size_t>(one.number_of(o.pipeline, o.microbatch))]);
           append_spread(list, o, first, end);
         }
         step_early(list);
@@ -398,9 +399,9 @@ SHUNT_INLINE loss_draft column_plans::best(bool chains) {
         for (auto const& c : b.columns) borders.insert({c.first, c.end});
         ranks += static_cast<std::size_t>(b.ranks());
       }
-      auto const small = joined(
-          unlike, {borders.begin(), borders.end()},
-          {from_.live.begin(), from_.live.begin() + static_cast<std::ptrdiff_t>(ranks)});
+      auto const small =
+          joined(unlike, {borders.begin(), borders.end()},
+                 {from_.live.begin(), from_.live.begin() + static_cast<std::ptrdiff_t>(ranks)});
       d.period = period(small.job, small.schedule);
     } else {
       d.period = period(d.plan.job, d.plan.schedule);
