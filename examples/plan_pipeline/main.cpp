@@ -635,11 +635,15 @@ int main(int argc, char** argv) {
                     job.stages, most_cells, "stages");
       refuse_if(comm_between >= 0 && comm_between != comm && job.transfer.ranks_per_node == 0,
                 "--comm-between", "differs from --comm, which needs --ranks-per-node");
-      refuse_if(unlike.any() && by != nullptr && policy != shunt::slipstream::name, "--policy",
+      refuse_if(unlike.any() && by != nullptr && policy != shunt::slipstream::name &&
+                    policy != shunt::best_policy<>::name,
+                "--policy",
                 policy + " is for workers, micro-batches and links that are alike, without --slow, "
                          "--lengths and --links");
+      std::optional<shunt::stage_costs> normal;
       naming_options(options_of_fields, [&] {
         shunt::validate(job);
+        if (!unlike.slow.empty() && !job.uneven()) normal = job.costs;
         make_unlike(unlike, job);
         shunt::validate(job);
       });
@@ -648,7 +652,7 @@ int main(int argc, char** argv) {
         dead_workers = job.dead.size();
         answer = timed([&] {
           return naming_options(options_of_fields, [&] {
-            if (policy == shunt::best_policy<>::name) return plan_best(job, after);
+            if (policy == shunt::best_policy<>::name) return plan_best(job, normal, after);
             if (by != nullptr)
               if (auto const why = go_on(job, *by, after); !why.empty())
                 return planned{.status = shunt::status::infeasible, .reason = why};

@@ -104,10 +104,14 @@ struct continuation {
   std::vector<shunt::priced_move> moves{};  ///< of --policy best
 };
 
-/// Plans what --policy best makes of a job, replaces it by the next one, and sets `to`.
+/// Plans what --policy best makes of a job, replaces it by the next one, and sets `to`. `normal`
+/// are the costs without slow workers.
 inline shunt::solution<shunt::pipeline_schedule> plan_best(shunt::pipeline_job& job,
+                                                           std::optional<shunt::stage_costs> normal,
                                                            continuation& to) {
-  auto answer = shunt::solve(shunt::worker_losses{.job = job, .state = 1}, shunt::loss_planner{});
+  auto answer =
+      shunt::solve(shunt::worker_losses{.job = job, .state = 1, .normal = std::move(normal)},
+                   shunt::loss_planner{});
   shunt::solution<shunt::pipeline_schedule> found{.plan = {},
                                                   .status = answer.status,
                                                   .objective = answer.objective,

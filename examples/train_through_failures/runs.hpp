@@ -103,6 +103,10 @@ shunt::recovery_report run_in_process(Run& run, options const& o, Executor const
     bar.draw(i.iteration + 1);
   };
   shunt::recovery_report report;
+  on_change_of_pace(run, [&](seen_pace const& c, std::int64_t iteration) {
+    bar.clear();
+    print_pace(out, job, c, iteration);
+  });
   if constexpr (has_policy<Run>) {
     run.on_change = [&](shunt::rearrangement const& r, shunt::planned_iteration const& plan) {
       bar.clear();
@@ -111,10 +115,6 @@ shunt::recovery_report run_in_process(Run& run, options const& o, Executor const
     live.plan(0, run.plan().period, {});
     report = run(executor);
   } else {
-    on_change_of_pace(run, [&](seen_pace const& c, std::int64_t iteration) {
-      bar.clear();
-      print_pace(out, job, c, iteration);
-    });
     run.on_plan = [&](shunt::planned_iteration const& plan, std::int64_t iteration) {
       bar.clear();
       live.plan(iteration, plan.period, plan.job.dead);
@@ -207,7 +207,7 @@ inline void refuse_with_policy(options const& o) {
   bool const best = o.policy == shunt::best_policy<>::name;
   std::pair<bool, char const*> const others[] = {
       {!o.joins.empty(), "--join"},
-      {!o.slow.empty(), "--slow"},
+      {!best && !o.slow.empty(), "--slow"},
       {o.salvage, "--salvage"},
       {o.training.validates(), "--clip or --inject-nan"},
       {o.compare_schedules, "--compare-schedules"},
@@ -225,6 +225,7 @@ template <class Work, class F>
 auto with_run(options const& o, Work& work, std::optional<shunt::rank_id> only, F const& f) {
   if (o.policy != "slipstream") {
     shunt::pipeline_run run(work, policy_of(o));
+    watch_slow(run, o);
     return f(run, failures_of(o, run, only));
   }
   shunt::pipeline_run run(work, shunt::slipstream{.split = o.split, .stagger = o.stagger});

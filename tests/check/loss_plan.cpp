@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <string>
 #include <utility>
 #include <vector>
@@ -93,6 +95,87 @@ TEST(check_loss_plan, names_each_rule_that_is_broken) {
   c = sound;
   std::swap(c.plan.schedule.order[0].front(), c.plan.schedule.order[0].back());
   EXPECT_EQ(c.kinds().front(), kind::schedule);
+}
+
+TEST(check_loss_plan, costs_are_those_of_the_ranks_that_take_the_parts) {
+  checked c;
+  c.losses.job.memory = stash_cap::none();
+  c.losses.job.costs = by_factors(c.losses.job, {1, 1, 2, 1, 1, 1});
+  c.plan = loss_planner{}(c.losses).plan;
+  ASSERT_EQ(lines(check(c.losses, c.plan)), "");
+  ASSERT_EQ(std::count(c.plan.members.begin(), c.plan.members.end(), rank_id(2)), 1);
+  auto const forward = c.plan.job.costs.forward.values();
+  ASSERT_EQ(forward.size(), static_cast<std::size_t>(c.plan.job.workers()));
+  for (pipeline_id const p : ids<pipeline_id>(c.plan.job.pipelines))
+    for (stage_id const s : ids<stage_id>(c.plan.job.stages)) {
+      rank_id const r = c.plan.job.rank_of({p, s});
+      bool const slow = c.plan.members[r.index()] == rank_id(2);
+      auto wrong = c;
+      auto all = forward;
+      for (pipeline_id const q : ids<pipeline_id>(c.plan.job.pipelines))
+        if (c.plan.job.rank_of({q, s}) == r)
+          all[q.index() * static_cast<std::size_t>(c.plan.job.stages) + s.index()] = slow ? 1 : 2;
+      wrong.plan.job.costs.forward = per_stage(all);
+      auto const found = check(wrong.losses, wrong.plan);
+      ASSERT_EQ(found.size(), 1u);
+      EXPECT_EQ(found[0].what, kind::job);
+      EXPECT_EQ(found[0].rank, c.plan.members[r.index()]);
+      EXPECT_EQ(found[0].stage, s);
+    }
+  auto longer = c;
+  longer.plan.job.lengths.assign(6, 1);
+  EXPECT_EQ(longer.kinds(), std::vector{kind::microbatches});
+}
+
+// The rule of check and that of the problem are written twice; they say the same.
+TEST(check_loss_plan, knows_the_costs_of_every_rank_at_every_stage) {
+  random_cases random(21);
+  int unlike = 0;
+  for (int n = 0; n < 60; ++n) {
+    auto losses = random_uneven_losses(random);
+    losses.job.memory = stash_cap::none();
+    losses.state_limit = 0;
+    rank_costs const costs(losses);
+    unlike += costs.by_rank();
+    // Every live rank has all stages, and a micro-batch of its own.
+    loss_plan plan{.job = losses.job};
+    std::vector<rank_id> layout;
+    std::array<std::vector<ticks>, 4> lists;
+    for (rank_id const r : ids<rank_id>(losses.job.ranks() + losses.spares)) {
+      if (r.value() < losses.job.ranks() && !losses.job.alive(r)) continue;
+      for (stage_id const s : ids<stage_id>(losses.job.stages)) {
+        layout.push_back(rank_id(plan.members.size()));
+        auto const& c = costs.on(r, s);
+        lists[0].push_back(c.forward);
+        lists[1].push_back(c.backward_input);
+        lists[2].push_back(c.backward_weight);
+        lists[3].push_back(c.step);
+      }
+      plan.members.push_back(r);
+    }
+    if (plan.members.empty()) continue;
+    auto& job = plan.job;
+    job.dead.clear();
+    job.pipelines = static_cast<std::int32_t>(plan.members.size());
+    job.microbatches = 1;
+    losses.job.lengths.clear();
+    job.lengths.clear();
+    job.layout = stage_layout::custom(layout);
+    job.costs = {per_stage(lists[0]), per_stage(lists[1]), per_stage(lists[2]),
+                 per_stage(lists[3])};
+    job.transfer = 0;
+    plan.schedule.order.resize(plan.members.size());
+    for (auto const& v : check(losses, plan)) EXPECT_NE(v.what, kind::job) << n << to_string(v);
+    job.costs.forward = per_stage([&] {
+      auto all = lists[0];
+      all.back() += 1;
+      return all;
+    }());
+    auto const found = check(losses, plan);
+    EXPECT_TRUE(std::any_of(found.begin(), found.end(),
+                            [](loss_violation const& v) { return v.what == kind::job; }));
+  }
+  EXPECT_GT(unlike, 20);
 }
 
 }  // namespace

@@ -120,6 +120,13 @@ bamboo: pipelines of 4[+]4 workers take 9[+]9 micro-batches, 2 workers wait; [1-
     fail("${engine}: bamboo")
   endif()
 endforeach()
+trains(12 ${small} --iterations 12 --policy best --op-ms 3 --slow 1:2x4@1 --kill 0:1@8)
+foreach(pattern IN ITEMS "\nworker 1:2 is [0-9.]+ times as slow as planned"
+  "\nbest: pipelines of " "\nworker 0:1 fell silent" "\nparameters identical: ")
+  if(NOT out MATCHES "${pattern}")
+    fail("best with a slow worker: no ${pattern}")
+  endif()
+endforeach()
 # One pipeline: a loss is survived, and one of the shadow is not.
 trains(6 ${small} --iterations 6 --engine inline --policy bamboo --pipelines 1 --kill 0:2@3)
 run(${small} --iterations 6 --engine inline --policy bamboo --pipelines 1 --kill 0:2@2,0:1@4)

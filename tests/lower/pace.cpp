@@ -17,6 +17,7 @@
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "support/pipeline_jobs.hpp"
+#include "support/text.hpp"
 
 namespace shunt::tests::pace_test {
 namespace {
@@ -114,6 +115,20 @@ TEST(slow_pace, the_judge_takes_part) {
   auto const plan = lower(job, slipstream{.effort = 2'000}(job).plan);
   EXPECT_THROW(static_cast<void>(with_pace(plan, job.rank_of({1, 2}), {8, 8})), invalid_program);
   EXPECT_THROW(static_cast<void>(with_pace(plan, 12, {8, 8})), invalid_program);
+}
+
+// A rank that waits has a list of its own then, and all others too.
+TEST(slow_pace, ranks_that_wait_hear_as_well) {
+  auto job = paper_job();
+  job.dead = {{1, 2}};
+  rank_id const waits = job.rank_of({1, 2});
+  auto const plan = lower(job, slipstream{.effort = 2'000}(job).plan);
+  ASSERT_TRUE(plan.ranks[waits].instructions.empty());
+  std::vector<rank_id> const beside{waits};
+  auto const all = with_pace(plan, 3, {8, 8}, beside);
+  EXPECT_EQ(lines(check(all)), "");
+  EXPECT_EQ(all.ranks[waits].instructions.size(), 4u);
+  EXPECT_TRUE(with_pace(plan, 3, {8, 8}).ranks[waits].instructions.empty());
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
+#include "shunt/core/indexed.hpp"
 #include "shunt/problem/worker_losses.hpp"
 #include "support/random_cases.hpp"
 
@@ -26,6 +28,19 @@ inline worker_losses losses_of(std::int32_t pipelines, std::int32_t ranks, std::
 inline worker_losses without(worker_losses losses, std::vector<std::int32_t> const& ranks) {
   for (auto const r : ranks) losses.job.dead.push_back(losses.job.worker_of(r));
   return losses;
+}
+
+/// Returns a job's costs with each rank slower by its factor, those of spares left out.
+inline stage_costs by_factors(pipeline_job const& job, std::vector<std::int32_t> const& factors) {
+  auto costs = job.costs;
+  for (auto* list : {&costs.forward, &costs.backward_input, &costs.backward_weight}) {
+    std::vector<ticks> all;
+    for (pipeline_id const p : ids<pipeline_id>(job.pipelines))
+      for (stage_id const s : ids<stage_id>(job.stages))
+        all.push_back(list->of(p, s, job.stages) * factors[job.rank_of({p, s}).index()]);
+    *list = per_stage(std::move(all));
+  }
+  return costs;
 }
 
 /// Returns random losses of at most 4 x 4 ranks with links, caps, spares and costs of all kinds.
@@ -73,6 +88,25 @@ inline worker_losses random_losses(random_cases& random) {
                    .between_nodes = random.roll(0, 2) * .25};
   bool const lasting = random.roll(0, 1) == 1;
   losses.until_next = lasting ? random.roll(1, 3000) : 0;
+  return losses;
+}
+
+/// Returns random losses whose ranks differ, by few factors or each of its own, or whose
+/// micro-batches do, or both.
+inline worker_losses random_uneven_losses(random_cases& random) {
+  auto losses = random_losses(random);
+  auto& job = losses.job;
+  auto const which = random.roll(0, 3);
+  if (which != 0) {
+    if (random.roll(0, 2) == 0) losses.normal = job.costs;
+    std::vector<std::int32_t> factors;
+    for (std::int32_t r = 0; r < job.ranks(); ++r)
+      factors.push_back(which == 1 ? random.roll(1, 5) : std::max(1, random.roll(-2, 3)));
+    job.costs = by_factors(job, factors);
+  }
+  if (which % 3 == 0)
+    for (std::int32_t n = 0; n < job.total_microbatches(); ++n)
+      job.lengths.push_back(random.roll(1, which == 0 ? 4 : 900));
   return losses;
 }
 

@@ -72,5 +72,18 @@ TEST(best_policy, refuses_fields_that_can_not_be) {
             "stage 0 has no live worker: its state is lost");
 }
 
+TEST(best_policy, says_that_no_rank_is_left) {
+  auto const job = stepping_job_of(2, 2, 1);
+  std::vector<rank_id> dead{0, 1, 2, 3};
+  auto const reason = [&](arrangement const& now) {
+    return std::string(best_rule{}({job, now, dead}).reason.view());
+  };
+  EXPECT_EQ(reason(starting_arrangement(job)), "no rank is left: rank 3 and all others are dead");
+  auto alone = starting_arrangement({.stages = 2, .microbatches = 2});
+  alone.job.layout = stage_layout::custom({0, 0});
+  alone.members = {2};
+  EXPECT_EQ(reason(alone), "no rank is left: rank 2 was the last");
+}
+
 }  // namespace
 }  // namespace shunt::tests::best_policy_test

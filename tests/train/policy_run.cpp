@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <thread>
 #include <type_traits>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/thread_executor.hpp"
+#include "shunt/simulate/cost_model.hpp"
 #include "shunt/solve/pipeline/bamboo_rendezvous.hpp"
 #include "shunt/solve/pipeline/zb_h1.hpp"
 #include "shunt/train/bamboo_policy.hpp"
@@ -23,6 +25,8 @@
 #include "shunt/train/drop_policy.hpp"
 #include "shunt/train/oobleck_policy.hpp"
 #include "shunt/train/regroup_policy.hpp"
+#include "shunt/train/stretched_work.hpp"
+#include "shunt/train/watched_work.hpp"
 #include "support/dense_training.hpp"
 #include "support/random_cases.hpp"
 #include "support/refusals.hpp"
@@ -294,6 +298,69 @@ TEST(policy_run, a_rank_that_waited_takes_a_part_again) {
       EXPECT_TRUE(all.run.changes()[1].waiting.empty());
       EXPECT_GE(all.run.changes()[1].copies, 1);
     }
+}
+
+// Operations that take what the job says, a tick as 150 microseconds, and are watched.
+class timed_work : public dense_work {
+ public:
+  explicit timed_work(pipeline_training const& t) : dense_work(dense_work_of(t)), costs_(t.job) {}
+  void operator()(rank_id r, task const& t) {
+    auto const end =
+        std::chrono::steady_clock::now() + std::chrono::microseconds(150) * costs_.compute(r, t.op);
+    dense_work::operator()(r, t);
+    std::this_thread::sleep_until(end);
+  }
+
+ private:
+  job_costs costs_;
+};
+using slow_work = watched_work<stretched_work<timed_work>>;
+
+// A rank becomes slow and gives away layers, another one dies, and a third: the same bits.
+TEST(best_policy_run, slow_ranks_and_losses_leave_the_same_bits) {
+  auto const t = dense_training(3, 3, 3, 14);
+  auto const expected = undisturbed(t);
+  bool named = false;
+  for (int attempt = 0; attempt < 3 && !named; ++attempt) {  // other work may hide it
+    slow_work work(t);
+    work.stretch_by({{4, 6, 1}});
+    pipeline_run run(work, best_policy<>{{.planner = {.effort = 50'000}}});
+    run.watch({.tolerated = 1.7});
+    std::int64_t since = -1;
+    run.on_slow = [&](slow_verdicts const& v, std::int64_t i) {
+      if (v[4].slow() && since < 0) since = i;
+    };
+    auto const report = run(inline_executor{.failures = {{0, 7, 4}, {8, 10, 3}}});
+    EXPECT_EQ(report.stopped, "");
+    EXPECT_EQ((trained_bits{run.losses(), parameters_of(work, report.dead)}), expected);
+    EXPECT_EQ(run.iterations().size(), 14U);
+    if (since < 0) continue;
+    named = true;
+    EXPECT_GE(since, 3);
+    auto const change = std::find_if(run.changes().begin(), run.changes().end(),
+                                     [&](rearrangement const& c) { return c.iteration == since; });
+    ASSERT_NE(change, run.changes().end());
+    EXPECT_EQ(change->redone, 0);  // without a loss nothing is done again
+    EXPECT_FALSE(change->next.job.uneven());
+    std::int64_t most = 0, slow = 0;  // forwards of a rank, and of the slow one
+    for (rank_id const r : ids<rank_id>(change->next.members.size())) {
+      auto const& list = change->next.schedule.order[r];
+      auto const n = std::count_if(list.begin(), list.end(),
+                                   [](operation const& o) { return o.kind == op_kind::forward; });
+      most = std::max<std::int64_t>(most, n);
+      if (change->next.members[r.index()] == 4) slow = n;
+    }
+    EXPECT_LT(2 * slow, most);
+  }
+  EXPECT_TRUE(named);
+}
+
+TEST(best_policy_run, watches_no_ranks_whose_costs_differ_already) {
+  auto t = dense_training(2, 2, 2, 3);
+  t.job.costs.forward = {1, 2, 1, 1};
+  slow_work work(t);
+  pipeline_run run(work, best_policy<>{{}, slipstream{.effort = 5'000}});
+  EXPECT_EQ(field_of([&] { run.watch(); }), "costs");
 }
 
 }  // namespace

@@ -40,7 +40,8 @@ struct loss_violation {
 [[nodiscard]] std::string to_string(loss_violation const& v);
 
 /// Checks a plan: only live ranks train, each in one place; the job is that before the loss but for
-/// its layout, pipelines and the split of its micro-batches; no rank has a larger cap or more
+/// its layout, pipelines and the split of its micro-batches; stages cost each rank what they did,
+/// or what its pace makes of them (problem/worker_losses.hpp); no rank has a larger cap or more
 /// states than it may; copies give every rank the states that it lacks, once, from live ranks that
 /// had them; and the schedule is one of the job. The cap of 1F1B is not compared. Prices are not
 /// looked at. Shares no code with solvers or measures. Returns all errors. Empty: the plan is

@@ -1,9 +1,12 @@
 #pragma once
 #include "shunt/check/loss_plan.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <map>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "shunt/check/pipeline.hpp"
@@ -24,21 +27,43 @@ SHUNT_INLINE stages_by_rank held_in(pipeline_job const& job) {
   return held;
 }
 
-/// Returns whether a rank takes as long for a stage as it did; costs by stage are the same for all.
-SHUNT_INLINE bool same_costs(worker_losses const& losses, loss_plan const& plan, rank_id now,
-                             stage_id s) {
-  auto const &before = losses.job, &after = plan.job;
-  rank_id const was = plan.members[now.index()];
-  auto const same = [&](per_stage const& old_list, per_stage const& list) {
-    if (was.value() >= before.ranks() && old_list.size() > static_cast<std::size_t>(before.stages))
-      return true;  // a spare: no cost is known
-    return before.cost_on(old_list, was, s) == after.cost_on(list, now, s);
-  };
-  return same(before.costs.forward, after.costs.forward) &&
-         same(before.costs.backward_input, after.costs.backward_input) &&
-         same(before.costs.backward_weight, after.costs.backward_weight) &&
-         same(before.costs.step, after.costs.step);
-}
+/// One list of costs before the loss: normal ticks by stage, and a rank's pace as a fraction.
+struct list_before {
+  per_stage const& list;
+  pipeline_job const& job;
+  std::vector<ticks> normal{};
+  std::map<rank_id, std::pair<ticks, ticks>> pace{};
+
+  list_before(worker_losses const& losses, per_stage stage_costs::* which)
+      : list(losses.job.costs.*which), job(losses.job) {
+    for (stage_id s : ids<stage_id>(job.stages)) {
+      normal.push_back(job.cost_on(list, job.rank_of({0, s}), s));
+      for (pipeline_id p : ids<pipeline_id>(job.pipelines))
+        normal.back() = std::min(normal.back(), list.of(p, s, job.stages));
+      if (losses.normal) normal.back() = (*losses.normal.*which)[s];
+    }
+    for (auto const& [r, stages] : held_in(job))
+      for (stage_id const s : stages) {
+        pace[r].first += job.cost_on(list, r, s);
+        pace[r].second += normal[s.index()];
+      }
+  }
+
+  /// Returns whether these are the ticks of a stage on a rank, to within a half where the rank did
+  /// not have it. No number below `least` is due.
+  [[nodiscard]] bool allows(rank_id r, bool had, stage_id s, ticks found, ticks least) const {
+    auto const usual = normal[s.index()];
+    if (r.value() >= job.ranks()) return found == usual;
+    if (had) return found == job.cost_on(list, r, s);
+    auto const [own, base] = pace.at(r);
+    if (base == 0) return found == usual;
+    auto const due = static_cast<double>(usual) * static_cast<double>(own),
+               half = static_cast<double>(base) / 2,
+               off = static_cast<double>(found) * static_cast<double>(base) - due;
+    if (found == least && off >= 0 && due <= static_cast<double>(least) * half * 2) return true;
+    return -half < off + due * 0x1p-50 && off - due * 0x1p-50 <= half;
+  }
+};
 
 SHUNT_INLINE void check_copies(stages_by_rank const& before, stages_by_rank const& after,
                                loss_plan const& plan, std::vector<loss_violation>& found) {
@@ -110,6 +135,12 @@ SHUNT_INLINE std::vector<loss_violation> check(worker_losses const& losses, loss
     return found;
   }
   auto const old = detail::held_in(before);
+  std::array const lists{std::tuple(&stage_costs::forward, ticks{1}),
+                         std::tuple(&stage_costs::backward_input, ticks{1}),
+                         std::tuple(&stage_costs::backward_weight, ticks{0}),
+                         std::tuple(&stage_costs::step, ticks{0})};
+  std::vector<detail::list_before> costs;
+  for (auto const& [which, least] : lists) costs.emplace_back(losses, which);
   std::set<rank_id> seen;
   bool known = true;
   for (rank_id const r : plan.members) {
@@ -128,12 +159,16 @@ SHUNT_INLINE std::vector<loss_violation> check(worker_losses const& losses, loss
     rank_id const member = plan.members[r.index()];
     now[member] = stages;
     byte_count bytes = 0;
+    auto const own = old.find(member);
     for (stage_id const s : stages) {
       bytes += losses.state[s];
-      if (before.stash.forward[s] != after.stash.forward[s] ||
-          before.stash.backward_input[s] != after.stash.backward_input[s] ||
-          !detail::same_costs(losses, plan, r, s))
-        found.push_back({.what = kind::job, .rank = member, .stage = s});
+      bool same = before.stash.forward[s] == after.stash.forward[s] &&
+                  before.stash.backward_input[s] == after.stash.backward_input[s];
+      for (std::size_t k = 0; k < lists.size(); ++k)
+        same = same && costs[k].allows(member, own != old.end() && own->second.contains(s), s,
+                                       after.cost_on(after.costs.*std::get<0>(lists[k]), r, s),
+                                       std::get<1>(lists[k]));
+      if (!same) found.push_back({.what = kind::job, .rank = member, .stage = s});
     }
     if (losses.state_limit > 0 && bytes > losses.state_limit)
       found.push_back(

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <span>
 
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
@@ -22,9 +23,11 @@ struct pace_sizes {
 /// The work gets compute instructions of op_kind::pace. One that writes a region is to write the
 /// report there, and the judge the verdict to a second one. One that reads a region hears the
 /// verdict in it, and the judge the reports in those behind.
+/// Ranks with an empty list take no part but those of `beside`.
 /// Throws invalid_program where the judge takes no part.
 /// Requires sizes above 0. Complexity: linear in the instructions.
-[[nodiscard]] program with_pace(program iteration, rank_id judge, pace_sizes const& sizes);
+[[nodiscard]] program with_pace(program iteration, rank_id judge, pace_sizes const& sizes,
+                                std::span<rank_id const> beside = {});
 
 }  // namespace shunt
 

@@ -60,12 +60,14 @@ class pace_writer {
 
 namespace shunt {
 
-SHUNT_INLINE program with_pace(program iteration, rank_id judge, pace_sizes const& sizes) {
+SHUNT_INLINE program with_pace(program iteration, rank_id judge, pace_sizes const& sizes,
+                               std::span<rank_id const> beside) {
   std::vector<rank_id> all;
   std::int32_t channel = 0;  // of its own
   for (rank_id const r : ids<rank_id>(iteration.ranks.size())) {
     auto const& list = iteration.ranks[r].instructions;
-    if (!list.empty()) all.push_back(r);
+    if (!list.empty() || std::find(beside.begin(), beside.end(), r) != beside.end())
+      all.push_back(r);
     for (instruction const& i : list) channel = std::max(channel, i.channel + 1);
   }
   if (std::find(all.begin(), all.end(), judge) == all.end())

@@ -16,7 +16,9 @@ namespace shunt {
 
 /// After a loss the live ranks go on with the best plan of loss_planner: re-routing, other layers,
 /// both, or fewer pipelines. A stage of the job is a layer of the model. Live ranks that wait are
-/// spares, but where links are a matrix. The arrangement has the plan's schedule.
+/// spares, but where links are a matrix, and but for slow ones. Slow ranks count with their
+/// factors, planned in sixteenths of ticks; the arrangement keeps the job's costs. It has the
+/// plan's schedule.
 ///
 /// Infeasible where loss_planner has no plan.
 struct best_rule {

@@ -7,7 +7,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -17,15 +16,17 @@
 #include "shunt/core/units.hpp"
 #include "shunt/execute/host/stopwatch.hpp"
 #include "shunt/execute/recovery.hpp"
-#include "shunt/execute/recovery/survivors.hpp"
 #include "shunt/lower/stage_copies.hpp"
 #include "shunt/problem/per_pipeline.hpp"
 #include "shunt/program/program.hpp"
 #include "shunt/train/arrangement.hpp"
+#include "shunt/train/detail/arrangement_planner.hpp"
 #include "shunt/train/pipeline_run.hpp"
 #include "shunt/train/pipeline_training.hpp"
 #include "shunt/train/planned_iteration.hpp"
+#include "shunt/train/slow_watch.hpp"
 #include "shunt/train/training_policy.hpp"
+#include "shunt/train/watched_work.hpp"
 
 namespace shunt {
 
@@ -53,7 +54,10 @@ class pipeline_run<Work, Policy> {
   /// Throws invalid_problem where steps are validated, checkpoints have a negative distance or the
   /// policy's start is none of the job; and what the policy throws.
   explicit pipeline_run(Work& work, Policy policy = {})
-      : work_(work), training_(work.training()), policy_(std::move(policy)), every_(policy_.every) {
+      : work_(work),
+        training_(work.training()),
+        planner_(training_, std::move(policy)),
+        every_(planner_.policy().every) {
     if (training_.validates())
       throw invalid_problem("policy", name() + " can't be together with validated steps (clip, "
                                                "inject-nan)");
@@ -64,11 +68,25 @@ class pipeline_run<Work, Policy> {
     plan_ = planned_for(now_);
   }
 
+  /// From now on the run finds slow ranks by the times of its own operations
+  /// (train/slow_watch.hpp). At each change the policy is asked for the next arrangement.
+  /// Throws invalid_problem where the job's costs differ by worker or micro-batch, and as
+  /// slow_watch does.
+  void watch(slow_watch_config const& config = {})
+    requires watchable<Work>
+  {
+    work_.watch(training_.job, config);
+    planner_.watch(*work_.watching());
+  }
+
   /// Called when an iteration is complete; again where it is done again.
   std::function<void(trained_iteration const&)> on_iteration = [](auto const&) {};
   /// Called when ranks have other parts than before.
   std::function<void(rearrangement const&, planned_iteration const&)> on_change =
       [](auto const&, auto const&) {};
+  /// Called before an iteration where other ranks are slow than before.
+  std::function<void(slow_verdicts const&, std::int64_t)> on_slow = [](auto const&, std::int64_t) {
+  };
 
   [[nodiscard]] Work& work() { return work_; }
   /// Returns the iterations that this run has completed, each once.
@@ -90,23 +108,7 @@ class pipeline_run<Work, Policy> {
   /// Throws invalid_problem where there is none.
   [[nodiscard]] planned_iteration plan_after(
       std::vector<std::vector<rank_id>> const& losses) const {
-    auto now = start();
-    std::vector<rank_id> dead;
-    auto const go_on = [&] {
-      auto next = policy_(situation{training_.job, now, dead});
-      if (!next.has_plan()) throw invalid_problem("plan", next.reason);
-      if (auto const s = stage_without_holder(stages_held(now, training_.job.ranks(), dead),
-                                              training_.job.stages))
-        throw invalid_problem("plan", without_state(*s));
-      now = std::move(next.plan);
-      validate(now, training_.job, dead);
-    };
-    for (auto const& lost : losses) {
-      detail::add_dead(dead, lost);
-      if (has_lost(now, dead)) go_on();
-      if (now.interim) go_on();
-    }
-    return planned_for(now);
+    return planned_for(planner_.after(start(), losses));
   }
 
   /// Trains all iterations, or those before the first that has no plan.
@@ -128,6 +130,8 @@ class pipeline_run<Work, Policy> {
     from.arrived = [&] { arrive(); };
     from.pause_before = [&](std::int64_t first) { return stop_ = stop_after(first, from.end); };
     from.salvage = nullptr;
+    if (planner_.watches())
+      from.plan_serves = [&](std::int64_t next) { return planner_.serves(next); };
     work_.fit(*plan_.iteration);
     recovery_report all;
     for (;;) {
@@ -154,12 +158,9 @@ class pipeline_run<Work, Policy> {
     stopwatch since{};
   };
 
-  [[nodiscard]] std::string name() const {
-    std::string_view const own = policy_.name;
-    return std::string(own);
-  }
+  [[nodiscard]] std::string name() const { return std::string(planner_.policy().name); }
   [[nodiscard]] arrangement start() const {
-    auto all = start_under(policy_, training_.job);
+    auto all = start_under(planner_.policy(), training_.job);
     validate(all, training_.job, {});
     return all;
   }
@@ -170,40 +171,38 @@ class pipeline_run<Work, Policy> {
     return first + std::min(end - first, every_ - first % every_);
   }
   [[nodiscard]] planned_iteration planned_for(arrangement const& a) const {
-    return renumbered(scheduled(a), a.members, training_.job.ranks());
+    return planner_(a, work_.tensors());
   }
-  [[nodiscard]] planned_iteration scheduled(arrangement const& a) const {
-    auto answer = schedule_under(policy_, a);
-    if (!answer.has_plan()) throw invalid_problem("plan", answer.reason);
-    if constexpr (requires { policy_.repeated(a, answer.plan); })
-      if (auto all = policy_.repeated(a, answer.plan))
-        return planned(a.job, std::move(*all), work_.tensors(), a.shadows);
-    return planned(a.job, std::move(answer.plan), work_.tensors(), iteration_form::plain,
-                   training_.rollback, a.shadows);
-  }
-
-  [[nodiscard]] text without_state(stage_id s) const {
-    return text("no live rank has ") + (every_ > 0 ? "the checkpoint" : "the state") +
-           " of stage " + text::of(s.value());
+  // What runs of a plan, for which there is room afterwards.
+  [[nodiscard]] program fitting(planned_iteration const& plan, arrangement const& a) {
+    auto p = planner_.running(plan, a, dead_);
+    work_.fit(p);
+    return p;
   }
 
   // An iteration without these ranks; nothing where there is no plan, or all go back first.
   std::optional<program> plan_without(std::span<rank_id const> dead) {
     next_part_.reset();
     reason_ = {};
-    bool const whole = !has_lost(now_, dead), ended = began_ && next_ >= stop_;
-    if (whole && !(now_.interim && ended)) return *plan_.iteration;
-    if (began_ && !ended) interrupted_ = std::max(interrupted_.value_or(next_), next_);
+    dead_.assign(dead.begin(), dead.end());
+    bool const aged = planner_.take_verdicts(next_, [&](auto const& v) { on_slow(v, next_); }),
+               whole = !has_lost(now_, dead), ended = began_ && next_ >= stop_;
+    if (whole && !aged && !(now_.interim && ended)) return fitting(plan_, now_);
+    if (began_ && !ended && !(whole && aged))
+      interrupted_ = std::max(interrupted_.value_or(next_), next_);
     if (every_ > 0 && began_ && next_ > kept_at_) {
       goes_back_ = true;
       return std::nullopt;
     }
-    auto answer = policy_(situation{training_.job, now_, dead});
+    auto answer = planner_.next(now_, dead);
+    if (!answer.has_plan() && whole && !now_.interim) {  // the ranks go on as they were
+      planner_.keep();
+      return fitting(plan_, now_);
+    }
     reason_ = answer.reason;
     if (!answer.has_plan()) return std::nullopt;
     if (!find_parts(std::move(answer.plan), dead)) return std::nullopt;
-    work_.fit(*next_part_->plan.iteration);
-    return *next_part_->plan.iteration;
+    return fitting(next_part_->plan, next_part_->change.next);
   }
 
   // Returns whether all stages have a live holder.
@@ -213,7 +212,7 @@ class pipeline_run<Work, Policy> {
     next_part part{.before = stages_held(now_, ranks, dead), .after = stages_held(next, ranks)};
     part.copies = copies_between(part.before, part.after, training_.job.transfer.ranks_per_node);
     if (auto const lost = stage_without_holder(part.before, training_.job.stages)) {
-      reason_ = without_state(*lost);
+      reason_ = planner_.without_state(*lost);
       return false;
     }
     part.change =
@@ -247,9 +246,10 @@ class pipeline_run<Work, Policy> {
     auto part = std::move(*next_part_);
     next_part_.reset();
     work_.rearrange(part.after, part.change.next.job.microbatches, next_);
-    work_.fit(*part.plan.iteration);
     now_ = part.change.next;
     plan_ = std::move(part.plan);
+    planner_.keep();
+    static_cast<void>(fitting(plan_, now_));
     part.change.iteration = next_;
     part.change.took = part.since.now();
     part.change.redone = interrupted_ ? *interrupted_ - next_ + 1 : 0;
@@ -278,7 +278,7 @@ class pipeline_run<Work, Policy> {
 
   Work& work_;
   pipeline_training const training_;
-  Policy const policy_;
+  detail::arrangement_planner<Policy> planner_;
   std::int64_t const every_;
   arrangement now_{};  // who has the state before iteration `next_`
   planned_iteration plan_{};
@@ -292,6 +292,7 @@ class pipeline_run<Work, Policy> {
   arrangement kept_{};                         // of the last checkpoint: `now_` once it is taken
   std::int64_t kept_at_ = -1;                  // none yet
   bool goes_back_ = false;
+  std::vector<rank_id> dead_{};  // as known when the last plan was made
   text reason_{};
 };
 

@@ -10,6 +10,7 @@
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/train/arrangement.hpp"
+#include "shunt/train/slow_watch.hpp"
 
 namespace shunt {
 
@@ -19,10 +20,13 @@ struct situation {
   /// Its ranks have the state from which training continues. Some of them are dead.
   arrangement const& now;
   std::span<rank_id const> dead{};  ///< of the run, ascending
+  /// By rank of the run, how slow each was found; empty: none is watched.
+  std::span<slow_verdict const> paces{};
 
   [[nodiscard]] bool is_dead(rank_id r) const {
     return std::binary_search(dead.begin(), dead.end(), r);
   }
+  [[nodiscard]] bool is_slow(rank_id r) const { return !paces.empty() && paces[r.index()].slow(); }
 };
 
 /// How training goes on without lost ranks. `p(situation)` returns the next arrangement. It has all
@@ -32,10 +36,10 @@ struct situation {
 /// all ranks go back to the last checkpoint, one each so many iterations; without, only the
 /// interrupted iteration is done again.
 ///
-/// After an `interim` arrangement's iteration `p(situation)` is asked without a loss: no rank of
-/// `now` is dead. `p.start(job)`, where there is one, is the arrangement in which a run begins.
-/// `p.repeated(arrangement, schedule)`, where there is one, adds redundant forwards to a schedule
-/// of the arrangement's job, or returns nothing.
+/// After an `interim` arrangement's iteration, and where other ranks are slow than before,
+/// `p(situation)` is asked without a loss: no rank of `now` is dead. `p.start(job)`, where there is
+/// one, is the arrangement in which a run begins. `p.repeated(arrangement, schedule)`, where there
+/// is one, adds redundant forwards to a schedule of the arrangement's job, or returns nothing.
 ///
 /// Re-routing (pipeline_run with a solver of pipeline jobs) is the policy that changes no
 /// arrangement and needs no transition.

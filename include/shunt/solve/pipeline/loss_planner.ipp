@@ -16,7 +16,8 @@ namespace shunt::detail {
 SHUNT_INLINE text why_no_rank(worker_losses const& losses) {
   auto const& job = losses.job;
   auto const live = job.ranks() - static_cast<std::int32_t>(job.dead.size());
-  if (live == 0) return text("all ") + text::of(job.ranks()) + " ranks are dead";
+  if (live == 0 && job.ranks() == 1) return "no rank is left: the only one is dead";
+  if (live == 0) return text("no rank is left: all ") + text::of(job.ranks()) + " are dead";
   if (auto const s = stage_without_worker(job))
     return text("stage ") + text::of(s->value()) + " has no live worker: its state is lost";
   if (losses.state_limit == 0) return {};

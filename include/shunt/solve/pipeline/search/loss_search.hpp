@@ -34,6 +34,9 @@ class loss_search {
   /// Plans a job of merged stages by `slipstream`. Its rank r is played by the rank `played[r]`, -1
   /// where dead.
   [[nodiscard]] loss_draft planned(pipeline_job const& job, std::vector<rank_id> const& played);
+  /// Sets the costs of a job of merged stages by those who play its ranks.
+  void set_costs(pipeline_job& job, std::vector<rank_id> const& players,
+                 merged_borders const& borders) const;
   /// Spreads a plan of merged stages over those of the job.
   void spread(loss_plan& plan) const;
   [[nodiscard]] std::int32_t first_of(std::int32_t k) const {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <string>
 #include <tuple>
 
@@ -46,15 +47,16 @@ SHUNT_INLINE void loss_search::spread(loss_plan& plan) const {
   made.stages = job.stages;
   made.stash = job.stash;
   made.costs = job.costs;
-  for (auto list : {&stage_costs::forward, &stage_costs::backward_input,
-                    &stage_costs::backward_weight, &stage_costs::step}) {
-    if ((job.costs.*list).size() <= static_cast<std::size_t>(job.stages)) continue;
-    std::vector<ticks> all;
-    for (pipeline_id const p : ids<pipeline_id>(made.pipelines))
-      for (stage_id const s : ids<stage_id>(made.stages))
-        all.push_back(job.cost_on(job.costs.*list, plan.members[made.rank_of({p, s}).index()], s));
-    made.costs.*list = per_stage(std::move(all));
-  }
+}
+
+SHUNT_INLINE void loss_search::set_costs(pipeline_job& job, std::vector<rank_id> const& players,
+                                         merged_borders const& borders) const {
+  if (!from_.costs.by_rank()) return;
+  std::vector<rank_id> workers;
+  for (pipeline_id const p : ids<pipeline_id>(job.pipelines))
+    for (stage_id const s : ids<stage_id>(job.stages))
+      workers.push_back(players[job.rank_of({p, s}).index()]);
+  job.costs = from_.costs_of(workers, borders);
 }
 
 SHUNT_INLINE loss_draft loss_search::planned(pipeline_job const& job,
@@ -98,6 +100,9 @@ SHUNT_INLINE loss_draft loss_search::planned(pipeline_job const& job,
     made.memory = from_.caps_of(d.plan.members);
   made.transfer = from_.links_of(d.plan.members);
   spread(d.plan);
+  merged_borders every(static_cast<std::size_t>(made.stages) + 1);
+  std::iota(every.begin(), every.end(), 0);
+  set_costs(made, d.plan.members, every);
   d.period =
       job.transfer.alike() ? static_cast<ticks>(answer.objective) : period(made, d.plan.schedule);
   return d;
@@ -115,10 +120,6 @@ SHUNT_INLINE loss_draft loss_search::rerouted() { return planned(merged_, own_pa
 SHUNT_INLINE loss_draft loss_search::normalized(std::int32_t joining) {
   auto const& job = merged_;
   loss_draft d;
-  if (merged_.uneven()) {
-    d.reason = "costs differ by worker or micro-batch";
-    return d;
-  }
   auto const answer = normalize_failures{.joining = joining}(job);
   if (!answer.has_plan()) {
     d.reason = answer.reason;
@@ -140,6 +141,7 @@ SHUNT_INLINE loss_draft loss_search::normalized(std::int32_t joining) {
   for (rank_id const r : ids<rank_id>(players.size()))
     if (players[r.index()] < 0) players[r.index()] = r;
   now.memory = from_.caps_of(players);
+  set_costs(now, players, borders_);
   return planned(now, played);
 }
 
@@ -178,17 +180,8 @@ SHUNT_INLINE loss_draft loss_search::dropped() {
   now.pipelines = whole;
   now.microbatches =
       per_pipeline(even_shares(job.total_microbatches(), static_cast<std::size_t>(whole)));
-  for (auto list : {&stage_costs::forward, &stage_costs::backward_input,
-                    &stage_costs::backward_weight, &stage_costs::step}) {
-    if ((job.costs.*list).size() <= static_cast<std::size_t>(job.stages)) continue;
-    std::vector<ticks> all;
-    for (std::size_t w = 0; w < layout.size(); ++w) {
-      auto const s = w % static_cast<std::size_t>(job.stages);
-      all.push_back(job.cost_on(job.costs.*list, played[layout[w].index()], s));
-    }
-    now.costs.*list = per_stage(std::move(all));
-  }
   now.layout = stage_layout::custom(std::move(layout));
+  set_costs(now, played, borders_);
   now.memory = from_.caps_of(played);
   now.transfer = from_.links_of(played);
   return planned(now, played);

@@ -10,6 +10,7 @@
 #include "shunt/plan/loss_plan.hpp"
 #include "shunt/problem/stage_costs.hpp"
 #include "shunt/problem/worker_losses.hpp"
+#include "shunt/solve/pipeline/search/merged_stages.hpp"
 
 namespace shunt::detail {
 
@@ -38,12 +39,17 @@ struct loss_survivors {
   [[nodiscard]] transfer_times links_of(std::vector<rank_id> const& members) const;
   /// Returns the caps of these ranks, by their place in the list.
   [[nodiscard]] stash_cap caps_of(std::vector<rank_id> const& members) const;
+  /// Returns the costs of a job of merged stages whose workers are these ranks, pipeline by
+  /// pipeline: by worker where ranks differ, else by stage.
+  [[nodiscard]] stage_costs costs_of(std::vector<rank_id> const& workers,
+                                     merged_borders const& borders) const;
   /// Returns what ranks have under a plan.
   [[nodiscard]] held_states held_under(loss_plan const& plan) const;
 
   worker_losses const& losses;
   std::vector<rank_id> live{};  ///< ascending
   held_states held;
+  rank_costs costs;
   /// The least cap of a live rank where caps are by rank or for all.
   std::optional<std::int64_t> least_cap{};
 };
