@@ -5,7 +5,7 @@
 /// judge gets these sums of all ranks, decides, and tells the verdict in the next (lower/pace.hpp).
 /// It looks at the last iteration, the last two, and so on to `window`, and takes the first that
 /// shows another pace than the last verdict says (simulate/slow_workers.hpp).
-/// Complexity: two readings of the clock an operation; linear in ranks x window a verdict.
+/// Complexity: a reading of the clock an operation; linear in ranks x window a verdict.
 #include <array>
 #include <cstddef>
 #include <cstdint>
