@@ -15,13 +15,16 @@
 #include "shunt/core/id.hpp"
 #include "shunt/core/text.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/execute/host/stopwatch.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/execute/recovery/survivors.hpp"
-#include "shunt/lower/stage_copies.hpp"
+#include "shunt/measure/moved_bytes.hpp"
 #include "shunt/problem/per_pipeline.hpp"
 #include "shunt/program/program.hpp"
+#include "shunt/program/timeline.hpp"
 #include "shunt/train/arrangement.hpp"
+#include "shunt/train/detail/arranged_plan.hpp"
+#include "shunt/train/detail/followed_paces.hpp"
+#include "shunt/train/detail/next_part.hpp"
 #include "shunt/train/pipeline_run.hpp"
 #include "shunt/train/pipeline_training.hpp"
 #include "shunt/train/planned_iteration.hpp"
@@ -64,11 +67,24 @@ class pipeline_run<Work, Policy> {
     plan_ = planned_for(now_);
   }
 
+  /// From now on the run finds slow ranks (slow_watch) and gives them fewer micro-batches where the
+  /// policy's schedules do. No rank gets other stages for it.
+  /// Throws as slow_watch does.
+  void watch(slow_watch_config const& config = {})
+    requires watchable<Work>
+  {
+    paces_.watch(training_.job, config);
+    plan_ = planned_for(now_);
+  }
+
   /// Called when an iteration is complete; again where it is done again.
   std::function<void(trained_iteration const&)> on_iteration = [](auto const&) {};
   /// Called when ranks have other parts than before.
-  std::function<void(rearrangement const&, planned_iteration const&)> on_change =
-      [](auto const&, auto const&) {};
+  std::function<void(rearrangement const&, planned_iteration const&)> on_change = [](auto&&...) {};
+  /// Called before an iteration for which ranks keep their parts and have another plan.
+  std::function<void(planned_iteration const&, std::int64_t)> on_plan = [](auto&&...) {};
+  /// Called before `on_plan` or `on_change` where the plan is for other factors.
+  std::function<void(slow_verdicts const&, std::int64_t)> on_slow = [](auto&&...) {};
 
   [[nodiscard]] Work& work() { return work_; }
   /// Returns the iterations that this run has completed, each once.
@@ -125,9 +141,10 @@ class pipeline_run<Work, Policy> {
     if (!from.joins.empty())
       throw invalid_problem("joins", name() + " gives no rank its part back");
     from.transition = [&](std::span<rank_id const>) { return prepare(); };
-    from.arrived = [&] { arrive(); };
+    from.arrived = [&](program const& p, outcome const& o) { arrive(bytes_received(p, o.done)); };
     from.pause_before = [&](std::int64_t first) { return stop_ = stop_after(first, from.end); };
     from.salvage = nullptr;
+    paces_.end_sessions(from);
     work_.fit(*plan_.iteration);
     recovery_report all;
     for (;;) {
@@ -145,15 +162,6 @@ class pipeline_run<Work, Policy> {
   }
 
  private:
-  // What ranks do once their states are there.
-  struct next_part {
-    rearrangement change{};
-    planned_iteration plan{};
-    held_stages before{}, after{};
-    std::vector<layer_copy> copies{};
-    stopwatch since{};
-  };
-
   [[nodiscard]] std::string name() const {
     std::string_view const own = policy_.name;
     return std::string(own);
@@ -170,16 +178,11 @@ class pipeline_run<Work, Policy> {
     return first + std::min(end - first, every_ - first % every_);
   }
   [[nodiscard]] planned_iteration planned_for(arrangement const& a) const {
-    return renumbered(scheduled(a), a.members, training_.job.ranks());
-  }
-  [[nodiscard]] planned_iteration scheduled(arrangement const& a) const {
-    auto answer = schedule_under(policy_, a);
-    if (!answer.has_plan()) throw invalid_problem("plan", answer.reason);
-    if constexpr (requires { policy_.repeated(a, answer.plan); })
-      if (auto all = policy_.repeated(a, answer.plan))
-        return planned(a.job, std::move(*all), work_.tensors(), a.shadows);
-    return planned(a.job, std::move(answer.plan), work_.tensors(), iteration_form::plain,
-                   training_.rollback, a.shadows);
+    auto plan = renumbered(
+        detail::arranged_plan(policy_, a, paces_.verdicts(), work_.tensors(), training_.rollback),
+        a.members, training_.job.ranks());
+    paces_.tell_in(plan, a.members[a.job.live_holders(a.job.stages - 1).front().index()]);
+    return plan;
   }
 
   [[nodiscard]] text without_state(stage_id s) const {
@@ -192,7 +195,16 @@ class pipeline_run<Work, Policy> {
     next_part_.reset();
     reason_ = {};
     bool const whole = !has_lost(now_, dead), ended = began_ && next_ >= stop_;
-    if (whole && !(now_.interim && ended)) return *plan_.iteration;
+    bool const paces_differ = paces_.take(next_);
+    if (paces_differ) on_slow(paces_.verdicts(), next_);
+    if (whole && !(now_.interim && ended)) {
+      if (paces_differ) {
+        plan_ = planned_for(now_);
+        work_.fit(*plan_.iteration);
+        on_plan(plan_, next_);
+      }
+      return *plan_.iteration;
+    }
     if (began_ && !ended) interrupted_ = std::max(interrupted_.value_or(next_), next_);
     if (every_ > 0 && began_ && next_ > kept_at_) {
       goes_back_ = true;
@@ -201,38 +213,27 @@ class pipeline_run<Work, Policy> {
     auto answer = policy_(situation{training_.job, now_, dead});
     reason_ = answer.reason;
     if (!answer.has_plan()) return std::nullopt;
-    if (!find_parts(std::move(answer.plan), dead)) return std::nullopt;
-    work_.fit(*next_part_->plan.iteration);
-    return *next_part_->plan.iteration;
-  }
-
-  // Returns whether all stages have a live holder.
-  bool find_parts(arrangement next, std::span<rank_id const> dead) {
-    validate(next, training_.job, dead);
-    auto const ranks = training_.job.ranks();
-    next_part part{.before = stages_held(now_, ranks, dead), .after = stages_held(next, ranks)};
-    part.copies = copies_between(part.before, part.after, training_.job.transfer.ranks_per_node);
+    detail::next_part part(now_, std::move(answer.plan), training_.job, dead,
+                           work_.tensors().state);
     if (auto const lost = stage_without_holder(part.before, training_.job.stages)) {
       reason_ = without_state(*lost);
-      return false;
+      return std::nullopt;
     }
-    part.change =
-        change_between(std::move(next), part.after, part.copies, work_.tensors().state, dead);
     part.plan = planned_for(part.change.next);
     next_part_ = std::move(part);
-    return true;
+    work_.fit(*next_part_->plan.iteration);
+    return *next_part_->plan.iteration;
   }
 
   // What is to run before the next session.
   std::optional<program> prepare() {
     if (next_part_) {
-      auto p = stage_copies{}(next_part_->before, next_part_->after, next_part_->copies,
-                              work_.tensors().state);
+      auto p = next_part_->moving(work_.tensors().state);
       if (p.instructions() > 0) {
         work_.fit(p);
         return p;
       }
-      arrive();
+      arrive(0);
     }
     if (every_ > 0 && (kept_at_ < 0 || next_ % every_ == 0)) {
       work_.keep_checkpoint(next_);
@@ -243,7 +244,7 @@ class pipeline_run<Work, Policy> {
     return std::nullopt;
   }
 
-  void arrive() {
+  void arrive(byte_count bytes) {
     auto part = std::move(*next_part_);
     next_part_.reset();
     work_.rearrange(part.after, part.change.next.job.microbatches, next_);
@@ -251,6 +252,7 @@ class pipeline_run<Work, Policy> {
     now_ = part.change.next;
     plan_ = std::move(part.plan);
     part.change.iteration = next_;
+    part.change.bytes = bytes;
     part.change.took = part.since.now();
     part.change.redone = interrupted_ ? *interrupted_ - next_ + 1 : 0;
     interrupted_.reset();
@@ -280,9 +282,10 @@ class pipeline_run<Work, Policy> {
   pipeline_training const training_;
   Policy const policy_;
   std::int64_t const every_;
+  detail::followed_paces<Work> paces_{work_};
   arrangement now_{};  // who has the state before iteration `next_`
   planned_iteration plan_{};
-  std::optional<next_part> next_part_{};
+  std::optional<detail::next_part> next_part_{};
   std::vector<trained_iteration> iterations_{};
   std::vector<rearrangement> changes_{};
   std::int64_t next_ = 0;                      // the iteration that all ranks run next
