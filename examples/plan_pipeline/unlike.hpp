@@ -64,21 +64,27 @@ inline void make_unlike(unlike_options const& options, shunt::pipeline_job& job)
     example::naming_options({{"transfer", "--links"}}, [&] { shunt::validate(job); });
   }
   if (options.slow.empty()) return;
-  std::vector<shunt::worker> slow;
-  example::parse_list("--slow", options.slow, [&](std::string const& name, std::string_view item) {
+  struct slow_worker {
+    std::string name;
+    shunt::worker who;
+    double factor;
+  };
+  auto const read = [](std::string const& name, std::string_view item) {
     auto const [who, times] = example::halves_of(name, item, 'x', "pipeline:stage x factor");
-    auto const worker = example::parse_worker(name, who);
     auto const factor = example::parse_factor(name + " (factor)", times);
-    example::refuse_if(std::find(slow.begin(), slow.end(), worker) != slow.end(), name,
-                       "worker " + shunt::describe(worker) + " is named twice");
-    slow.push_back(worker);
-    job.costs = example::naming_options({{"slow", name}}, [&] {
-      return shunt::slowed(job, worker,
-                           static_cast<double>(factor.numerator) /
-                               static_cast<double>(factor.denominator));
-    });
-    return 0;
-  });
+    return slow_worker{name, example::parse_worker(name, who),
+                       static_cast<double>(factor.numerator) /
+                           static_cast<double>(factor.denominator)};
+  };
+  auto const all = example::parse_list("--slow", options.slow, read);
+  for (slow_worker const& slow : all) {
+    auto const first = std::find_if(all.begin(), all.end(),
+                                    [&](slow_worker const& s) { return s.who == slow.who; });
+    example::refuse_if(&*first != &slow, slow.name,
+                       "worker " + shunt::describe(slow.who) + " is named twice");
+    job.costs = example::naming_options({{"slow", slow.name}},
+                                        [&] { return shunt::slowed(job, slow.who, slow.factor); });
+  }
 }
 
 }  // namespace plan_pipeline

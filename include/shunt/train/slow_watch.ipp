@@ -60,9 +60,7 @@ SHUNT_INLINE slow_watch::slow_watch(pipeline_job const& job, slow_watch_config c
 }
 
 SHUNT_INLINE void slow_watch::measured(rank_id r, operation const& op, ticks took) {
-  ticks const due = shows_pace(op.kind) ? predicted_.compute(r, op) : 0;
-  if (due > 0 && took > 0)
-    own_[r.index()].sums.add(static_cast<double>(took), static_cast<double>(due));
+  if (shows_pace(op.kind)) own_[r.index()].since_report.push_back({op, took});
 }
 
 SHUNT_INLINE pace_sizes slow_watch::sizes() const {
@@ -71,7 +69,12 @@ SHUNT_INLINE pace_sizes slow_watch::sizes() const {
 }
 
 SHUNT_INLINE void slow_watch::report(rank_id r, std::span<std::byte> to) {
-  message const all{r, std::exchange(own_[r.index()].sums, pace_sums{})};
+  message all{.rank = r};
+  auto& samples = own_[r.index()].since_report;
+  for (sample const& s : samples)
+    if (ticks const due = predicted_.compute(r, s.op); due > 0 && s.took > 0)
+      all.sums.add(static_cast<double>(s.took), static_cast<double>(due));
+  samples.clear();
   std::memcpy(to.data(), &all, sizeof all);
 }
 
