@@ -94,6 +94,7 @@ refused("layers.0..name: .norm. says neither" --layers ${SCRATCH}/bad.csv --rank
   --format megatron)
 refused("none.csv: can't be opened" --layers ${SCRATCH}/none.csv --ranks 1)
 refused(": can't be read" --layers ${SCRATCH} --ranks 1)
-file(WRITE ${SCRATCH}/bad.csv "${header}a,1,1,1,4611686018427387904,1\nb,1,1,1,4611686018427387904,1\n")
-refused("--layers.0..state_bytes: is 4611686018427387904: the states add up" --layers
-  ${SCRATCH}/bad.csv --ranks 1)
+set(huge 4611686018427387904) # 2^62
+file(WRITE ${SCRATCH}/bad.csv "${header}a,1,1,1,${huge},1\nb,1,1,1,${huge},1\n")
+refused("--layers.0..state_bytes: is ${huge}: the states add up" --layers ${SCRATCH}/bad.csv
+  --ranks 1)

@@ -1,7 +1,6 @@
 #pragma once
 /// Training through losses under a policy that gives ranks other parts.
 #include <algorithm>
-#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <optional>

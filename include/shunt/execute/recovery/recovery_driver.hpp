@@ -93,8 +93,7 @@ class recovery_driver {
     while (current_ && config_.transition) {
       auto p = config_.transition(std::span<rank_id const>(report_.dead));
       if (!p) return;
-      auto const result = run_alone(std::move(*p), transfer_iteration);
-      if (ended_whole(result)) {
+      if (auto const result = run_alone(std::move(*p), transfer_iteration); ended_whole(result)) {
         if (config_.arrived) config_.arrived(*alone_, result);
       } else {
         replan();

@@ -18,7 +18,7 @@ namespace shunt::detail {
 
 /// Plans an iteration of an arrangement under a policy. Where ranks are slow the costs are theirs,
 /// and the policy's schedule for these costs holds, or the arrangement's own if that is no slower.
-/// Nobody gets other stages. `paces`: by rank of the run; empty where nothing is known.
+/// No rank gets other stages. `paces`: by rank of the run; empty: none is slow.
 /// Throws invalid_problem, with the policy's reason, where there is no schedule, and as `planned`.
 template <training_policy Policy>
 [[nodiscard]] planned_iteration arranged_plan(Policy const& policy, arrangement a,
