@@ -344,7 +344,7 @@ void write_files(shunt::output_folder const& folder, options const& o, Run& run,
                                  {"backward_passes_kept", l.kept},
                                  {"backward_passes", l.total}});
   }
-  write_slow(folder, page, summary, o, run.iterations(), record.paces);
+  write_slow(folder, page, summary, o, run.iterations(), record);
   page.section("Recoveries")
       .prose("Milliseconds from the last sign of life to the end of the iteration that was done "
              "again.")

@@ -44,7 +44,8 @@ inline std::string text_of(found_worker const& f) {
 /// Planned and measured periods by iteration, with what happened to workers.
 inline shunt::line_chart period_chart(options const& o,
                                       std::vector<shunt::trained_iteration> const& trained,
-                                      std::vector<found_worker> const& found) {
+                                      std::vector<found_worker> const& found,
+                                      std::vector<shunt::loss> const& losses) {
   shunt::line_chart chart{.title = "Planned and measured period",
                           .x_label = "iteration",
                           .y_label = "milliseconds",
@@ -63,6 +64,9 @@ inline shunt::line_chart period_chart(options const& o,
             (s.factor > 1 ? format(" slow, x%.4g", s.factor) : std::string(" well")));
   for (auto const& f : found)
     chart.events.emplace_back(static_cast<double>(f.iteration), text_of(f));
+  for (auto const& l : losses)
+    chart.events.emplace_back(static_cast<double>(l.iteration),
+                              describe(o.training.job, l.ranks) + " lost");
   return chart;
 }
 
@@ -71,10 +75,10 @@ inline shunt::line_chart period_chart(options const& o,
 inline void write_slow(shunt::output_folder const& folder, shunt::html_page& page,
                        nlohmann::ordered_json& summary, options const& o,
                        std::vector<shunt::trained_iteration> const& trained,
-                       std::vector<pace_change> const& paces) {
+                       run_record const& record) {
   if (o.slow.empty()) return;
   auto const name = [](shunt::worker w) { return std::string(shunt::describe(w).view()); };
-  auto const found = found_in(o.training.job, paces);
+  auto const found = found_in(o.training.job, record.paces);
   auto& slow = summary["slow"] = nlohmann::ordered_json::array();
   for (auto const& s : o.slow)
     slow.push_back({{"worker", name(s.who)}, {"factor", s.factor}, {"iteration", s.iteration}});
@@ -90,8 +94,9 @@ inline void write_slow(shunt::output_folder const& folder, shunt::html_page& pag
                      {"seen_in_iterations", v.iterations},
                      {"planned_from_iteration", f.iteration}});
   }
-  auto const chart = shunt::rendered(
-      [&](std::ostream& out) { shunt::write_svg(out, period_chart(o, trained, found)); });
+  auto const chart = shunt::rendered([&](std::ostream& out) {
+    shunt::write_svg(out, period_chart(o, trained, found, record.report.losses));
+  });
   folder.text("periods.svg", chart);
   page.section("Slow workers")
       .prose(
