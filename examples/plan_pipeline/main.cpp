@@ -564,6 +564,10 @@ int main(int argc, char** argv) {
               "is for bamboo with --dead");
     job.transfer.within_node = comm;
     job.transfer.between_nodes = comm_between < 0 ? comm : comm_between;
+    refuse_if(slow->count() > 0 && unlike.slow.empty(), "--slow", "is empty");
+    refuse_if(lengths->count() > 0 && unlike.lengths.empty(), "--lengths", "is empty");
+    refuse_if(links->count() > 0 && unlike.links.empty(), "--links", "is empty");
+    refuse_if(layers->count() > 0 && layers_in.empty(), "--layers", "is empty");
     refuse_if(layers_in.empty() && ranks_option->count() > 0, "--ranks",
               "is the number of ranks for --layers");
     refuse_if(!layers_in.empty() && ranks_option->count() == 0, "--layers", "needs --ranks");

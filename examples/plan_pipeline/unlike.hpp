@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <fstream>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -12,7 +11,9 @@
 
 #include "cli.hpp"
 #include "shunt/core/error.hpp"
+#include "shunt/core/text_input.hpp"
 #include "shunt/core/units.hpp"
+#include "shunt/io/csv_fields.hpp"
 #include "shunt/problem/measured_costs.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_costs.hpp"
@@ -26,24 +27,23 @@ struct unlike_options {
 };
 
 /// Returns the times of a CSV with a row for each sending rank. Throws invalid_problem, which names
-/// the file and the line.
+/// the file, row, column and value.
 [[nodiscard]] inline shunt::transfer_times read_links(std::string const& file, std::int32_t ranks) {
-  std::ifstream in(file);
-  if (!in) throw shunt::invalid_problem("--links", "can't be read: " + file);
+  auto in = shunt::open_text(file);
+  shunt::line_reader lines(in, file);
   std::vector<shunt::ticks> times;
-  std::int32_t rows = 0;
-  for (std::string line; std::getline(in, line);) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    auto const at = "--links (line " + std::to_string(++rows) + ")";
-    auto const row = example::parse_integers(at, line);
-    if (row.size() != static_cast<std::size_t>(ranks))
-      throw shunt::invalid_problem(at, "has " + std::to_string(row.size()) + " values for " +
-                                           std::to_string(ranks) + " ranks");
-    times.insert(times.end(), row.begin(), row.end());
+  for (std::string line; lines.next(line);) {
+    auto const fields = shunt::csv_fields(line, lines.at());
+    example::refuse_if(fields.size() != static_cast<std::size_t>(ranks), lines.at(),
+                       "has " + std::to_string(fields.size()) + " values for " +
+                           std::to_string(ranks) + " ranks");
+    for (std::size_t n = 0; n < fields.size(); ++n)
+      times.push_back(shunt::parse_whole_number(
+          fields[n], lines.at() + ", column " + std::to_string(n + 1), 0));
   }
-  if (rows != ranks)
-    throw shunt::invalid_problem("--links", "has " + std::to_string(rows) + " rows for " +
-                                                std::to_string(ranks) + " ranks");
+  example::refuse_if(lines.row() != static_cast<std::size_t>(ranks), file,
+                     "has " + std::to_string(lines.row()) + " rows for " + std::to_string(ranks) +
+                         " ranks");
   return {ranks, std::move(times)};
 }
 
@@ -59,18 +59,31 @@ inline void make_unlike(unlike_options const& options, shunt::pipeline_job& job)
       job.lengths.push_back(static_cast<std::int32_t>(length));
     }
   }
-  if (!options.links.empty()) job.transfer = read_links(options.links, job.ranks());
-  std::string_view rest = options.slow;
-  while (!rest.empty()) {
-    auto const item = rest.substr(0, rest.find(','));
-    rest.remove_prefix(std::min(rest.size(), item.size() + 1));
-    auto const cross = item.find('x');
-    if (cross == std::string_view::npos)
-      throw shunt::invalid_problem("--slow", quoted_text(item) + " is not pipeline:stage x factor");
-    auto const factor = example::parse_factor("--slow (factor)", item.substr(cross + 1));
-    job.costs = shunt::slowed(job, example::parse_worker("--slow", item.substr(0, cross)),
-                              static_cast<double>(factor.numerator) /
-                                  static_cast<double>(factor.denominator));
+  if (!options.links.empty()) {
+    job.transfer = read_links(options.links, job.ranks());
+    example::naming_options({{"transfer", "--links"}}, [&] { shunt::validate(job); });
+  }
+  if (options.slow.empty()) return;
+  struct slow_worker {
+    std::string name;
+    shunt::worker who;
+    double factor;
+  };
+  auto const read = [](std::string const& name, std::string_view item) {
+    auto const [who, times] = example::halves_of(name, item, 'x', "pipeline:stage x factor");
+    auto const factor = example::parse_factor(name + " (factor)", times);
+    return slow_worker{name, example::parse_worker(name, who),
+                       static_cast<double>(factor.numerator) /
+                           static_cast<double>(factor.denominator)};
+  };
+  auto const all = example::parse_list("--slow", options.slow, read);
+  for (slow_worker const& slow : all) {
+    auto const first = std::find_if(all.begin(), all.end(),
+                                    [&](slow_worker const& s) { return s.who == slow.who; });
+    example::refuse_if(&*first != &slow, slow.name,
+                       "worker " + shunt::describe(slow.who) + " is named twice");
+    job.costs = example::naming_options({{"slow", slow.name}},
+                                        [&] { return shunt::slowed(job, slow.who, slow.factor); });
   }
 }
 

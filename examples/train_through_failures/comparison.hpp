@@ -189,6 +189,10 @@ class progress_log {
          << " (" << counted(c.bytes, "byte") << ") copied, " << counted(c.redone, "iteration")
          << " done again; period " << in_time(c.period) << std::endl;
   }
+  /// Workers keep their parts and have another plan.
+  void same_parts(std::string const& policy, shunt::ticks period) {
+    out_ << policy << ": workers keep their stages; period " << in_time(period) << std::endl;
+  }
   void iteration(shunt::trained_iteration const& i) {
     out_ << format("iteration %lld loss %.17g live %d planned %s measured %s", i.iteration, i.loss,
                    i.live, in_time(i.planned),

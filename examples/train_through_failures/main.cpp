@@ -32,12 +32,13 @@ int train(options const& o) {
   return with_run(o, work, {}, [&](auto& run, auto const& failures) {
     auto const on = [&](auto const& executor) { return run_in_process(run, o, executor); };
     auto const silence = o.timeout.value_or(std::chrono::milliseconds(50));
-    auto const report = o.engine == "inline"
+    auto const record = o.engine == "inline"
                             ? on(shunt::inline_executor{.failures = failures})
                             : on(shunt::thread_executor{.failures = failures, .timeout = silence});
+    auto const& report = record.report;
     std::optional<undisturbed_training> undisturbed;
     if (out || report.stopped.empty()) undisturbed = train_undisturbed(o.training, bytes);
-    if (out) write_files(*out, o, run, report, undisturbed->losses);
+    if (out) write_files(*out, o, run, record, undisturbed->losses);
     auto const result = result_of(run, report, o);
     print_periods(std::cout, o, result);
     return conclude(std::cout, result, o.training, [&] { return *undisturbed; });

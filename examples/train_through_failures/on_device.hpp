@@ -37,9 +37,9 @@ int train_on_device(options const& o, Device& device, std::ostream& out) {
     executor.system = &device.streams();
     executor.failures = failures_of(o, run);
     executor.timed = true;
-    auto const report = run_in_process(run, o, executor, out);
-    if (files) write_files(*files, o, run, report, undisturbed.losses);
-    return conclude(out, result_of(run, report, o), o.training, [&] { return undisturbed; });
+    auto const record = run_in_process(run, o, executor, out);
+    if (files) write_files(*files, o, run, record, undisturbed.losses);
+    return conclude(out, result_of(run, record.report, o), o.training, [&] { return undisturbed; });
   };
   int const status = o.engine == "cuda-graphs" ? train(shunt::graph_executor<system>{})
                                                : train(shunt::stream_executor<system>{});

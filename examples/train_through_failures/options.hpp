@@ -155,9 +155,9 @@ inline void validate_slow(options const& o) {
   if (o.slow.empty()) return;
   refuse_if(o.training.unit.count() == 0, "slow",
             "needs --op-ms above 0: a worker is slow beside the times that are planned");
-  refuse_if(!o.out.empty(), "slow", "can't be together with --out");
-  refuse_if(o.compare_schedules, "slow", "can't be together with --compare-schedules");
-  refuse_if(o.cuda(), "slow", "needs --engine threads, inline or gloo");
+  refuse_if(o.cuda(), "slow",
+            "needs --engine threads, inline or gloo: on one GPU, which all workers share, an "
+            "operation's time says nothing of its worker");
 }
 
 /// Throws invalid_problem, naming the option and the item, where kills and joins can't happen as

@@ -4,6 +4,7 @@
 /// and one page that shows them.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -22,6 +23,8 @@
 #include "shunt/launch/output_file.hpp"
 #include "shunt/shunt.hpp"
 #include "shunt/train.hpp"
+#include "slow.hpp"
+#include "slow_pictures.hpp"
 
 namespace example {
 
@@ -46,9 +49,11 @@ inline constexpr std::int32_t steady_iterations = 7;
 
 /// Trains with one schedule from the start, without a failure on the way, and times its iterations.
 inline measured_variant measure_variant(std::string name, language_training training,
-                                        shunt::planned_iteration plan, text_bytes const& bytes) {
+                                        shunt::planned_iteration plan, text_bytes const& bytes,
+                                        std::vector<shunt::stretch> const& slow) {
   training.iterations = settling_iterations + steady_iterations;
-  language_work work(training, bytes);
+  slow_language_work work(training, bytes);
+  work.stretch_by(slow);
   work.fit(*plan.iteration);
   auto session = shunt::thread_executor{}.open(work);
   for (std::int64_t i = 0; i < training.iterations; ++i) session.submit(plan.iteration);
@@ -74,34 +79,44 @@ inline measured_variant measure_variant(std::string name, language_training trai
   return v;
 }
 
-/// All four, one after the other. The workers that --kill names are dead from the start (without
-/// any: stage 2 of pipeline 1, as in the paper's figures, or the nearest there is). Throws
-/// invalid_problem where that leaves a stage without a worker.
+/// All four, one after the other. The workers that --kill names are dead from the start, and those
+/// that --slow names are slow, by the last factor (without any: stage 2 of pipeline 1 is dead, as
+/// in the paper's figures, or the nearest there is). Throws invalid_problem where that leaves a
+/// stage without a worker.
 inline std::vector<measured_variant> compare_schedules(options const& o, text_bytes const& bytes) {
   auto const tensors = language_work(o.training, bytes).tensors();
   auto const form =
       o.training.validates() ? shunt::iteration_form::validated : shunt::iteration_form::plain;
   auto job = o.training.job;
+  shunt::slow_verdicts paces(static_cast<std::size_t>(job.ranks()));
+  std::vector<shunt::stretch> slow;
+  for (auto const& s : slow_in(o, o.training.iterations - 1)) {
+    slow.push_back({job.rank_of(s.who), s.factor, 0});
+    paces[slow.back().rank].sixteenths =
+        std::llround(s.factor * static_cast<double>(shunt::slow_verdict::normal));
+  }
   std::vector<measured_variant> all;
-  auto const whole = shunt::plan_iteration(shunt::one_f_one_b{}, job, tensors, form);
+  auto const add = [&](char const* name, auto const& solver, shunt::pipeline_job const& of) {
+    auto plan = shunt::plan_iteration(solver, slow.empty() ? of : shunt::in_sixteenths(of, paces),
+                                      tensors, form);
+    if (!slow.empty()) plan.count_in(shunt::slow_verdict::normal);
+    all.push_back(measure_variant(name, o.training, std::move(plan), bytes, slow));
+  };
+  auto const whole = job;
   for (auto const& k : o.kills)
     if (job.alive(k.who)) job.dead.push_back(k.who);
-  if (job.dead.empty())
+  if (job.dead.empty() && slow.empty())
     job.dead.push_back({std::min(1, job.pipelines - 1), std::min(2, job.stages - 1)});
   if (auto const stage = stage_without_worker(job))
     throw shunt::invalid_problem("compare-schedules", "leaves stage " +
                                                           std::to_string(stage->value()) +
                                                           " without a live worker");
-  all.push_back(measure_variant("no failure, 1F1B", o.training, whole, bytes));
-  auto const add = [&](char const* name, shunt::slipstream const& solver) {
-    all.push_back(measure_variant(name, o.training,
-                                  shunt::plan_iteration(solver, job, tensors, form), bytes));
-  };
+  add(slow.empty() ? "no failure, 1F1B" : "1F1B, all wait", shunt::one_f_one_b{}, whole);
   job.memory = shunt::stash_cap::one_f_one_b();
-  add("re-routed", {.split = false, .stagger = false});
+  add("re-routed", shunt::slipstream{.split = false, .stagger = false}, job);
   job.memory = shunt::stash_cap::none();
-  add("+ split backward", {.stagger = false});
-  add("+ staggered step", {});
+  add("+ split backward", shunt::slipstream{.stagger = false}, job);
+  add("+ staggered step", shunt::slipstream{}, job);
   return all;
 }
 
@@ -180,9 +195,9 @@ inline constexpr std::int32_t iterations_shown =
 /// What a plan promises for some iterations of its steady state.
 inline shunt::gantt promised_chart(shunt::planned_iteration const& p,
                                    std::chrono::nanoseconds unit) {
-  auto all = shunt::steady_timeline(p.schedule, shunt::steady_times(p.job, p.schedule), p.period,
-                                    iterations_shown);
-  all.seconds_per_tick = std::chrono::duration<double>(unit).count();
+  auto all = shunt::steady_timeline(p.schedule, shunt::steady_times(p.job, p.schedule),
+                                    p.period * p.parts, iterations_shown);
+  all.seconds_per_tick = std::chrono::duration<double>(unit).count() / static_cast<double>(p.parts);
   return shunt::gantt_of(p.job, all);
 }
 
@@ -198,12 +213,12 @@ inline void show(shunt::output_folder const& folder, shunt::html_page& page,
 
 /// Shows the last steady iterations of every session that had some, and the one in which a worker
 /// was lost.
-template <class Run>
-void show_sessions(shunt::output_folder const& folder, shunt::html_page& page, options const& o,
-                   Run& run, shunt::recovery_report const& report) {
+inline void show_sessions(shunt::output_folder const& folder, shunt::html_page& page,
+                          options const& o, run_record const& record) {
+  auto const& report = record.report;
   for (std::size_t n = 0; n < report.sessions.size(); ++n) {
     auto const& s = report.sessions[n];
-    auto const& plan = run.plan_without(s.dead);
+    auto const& plan = record.plan_of(s);
     auto complete = std::numeric_limits<std::int32_t>::max();
     for (shunt::rank_id r : shunt::ids<shunt::rank_id>(s.result.done.size()))
       complete = std::min(complete, s.result.done[r].programs);
@@ -217,10 +232,14 @@ void show_sessions(shunt::output_folder const& folder, shunt::html_page& page, o
     auto const name = std::to_string(n) + "_" + dead + "_dead";
     if (complete >= iterations_shown) {
       auto const last = s.first + complete - 1;
+      auto const slow = text_of(slow_in(o, last));
+      auto const workers = slow.empty() ? std::string(with)
+                                        : with + (plan.parts > 1 ? ", planned for " + slow
+                                                                 : ", not planned for " + slow);
       std::string const caption = "iterations " + std::to_string(last - iterations_shown + 1) +
-                                  " and " + std::to_string(last) + ", " + with;
+                                  " and " + std::to_string(last) + ", " + workers;
       show(folder, page, "planned_" + name, promised_chart(plan, o.training.unit),
-           "planned: " + with, "Planned: the steady state of " + caption);
+           "planned: " + workers, "Planned: the steady state of " + caption);
       measured(plan.job, complete - iterations_shown, name, caption);
     }
     if (s.result.lost.empty()) continue;
@@ -236,20 +255,22 @@ void show_sessions(shunt::output_folder const& folder, shunt::html_page& page, o
 /// The files of a training run; `undisturbed` are the losses without failures.
 template <class Run>
 void write_files(shunt::output_folder const& folder, options const& o, Run& run,
-                 shunt::recovery_report const& result, std::vector<double> const& undisturbed) {
+                 run_record const& record, std::vector<double> const& undisturbed) {
+  auto const& result = record.report;
   auto const& job = o.training.job;
   double const unit_ms = std::chrono::duration<double, std::milli>(o.training.unit).count();
   shunt::line_chart loss{
       .title = "Loss with and without failures", .x_label = "iteration", .y_label = "nats a byte"};
   loss.lines = {{.name = "with failures"}, {.name = "without", .dashed = true}};
   std::ostringstream csv;
-  csv << "iteration,loss,undisturbed_loss,live,planned_units,measured_ms\n";
+  csv << "iteration,loss,undisturbed_loss,live,planned_units,measured_ms,slow\n";
   for (auto const& i : run.iterations()) {
     loss.lines[0].points.emplace_back(static_cast<double>(i.iteration), i.loss);
     csv << i.iteration << ","
         << format("%.17g,%.17g", i.loss, undisturbed[static_cast<std::size_t>(i.iteration)]) << ","
         << i.live << "," << i.planned << ","
-        << (i.took ? format("%.4f", milliseconds(*i.took)) : "") << "\n";
+        << (i.took ? format("%.4f", milliseconds(*i.took)) : "") << ","
+        << text_of(slow_in(o, i.iteration), ' ') << "\n";
   }
   for (std::size_t i = 0; i < undisturbed.size(); ++i)
     loss.lines[1].points.emplace_back(static_cast<double>(i), undisturbed[i]);
@@ -323,6 +344,7 @@ void write_files(shunt::output_folder const& folder, options const& o, Run& run,
                                  {"backward_passes_kept", l.kept},
                                  {"backward_passes", l.total}});
   }
+  write_slow(folder, page, summary, o, run.iterations(), record);
   page.section("Recoveries")
       .prose("Milliseconds from the last sign of life to the end of the iteration that was done "
              "again.")
@@ -332,7 +354,7 @@ void write_files(shunt::output_folder const& folder, options const& o, Run& run,
   if constexpr (has_policy<Run>)
     write_changes(page, summary, job, run.changes());
   else
-    show_sessions(folder, page.section("Schedules"), o, run, result);
+    show_sessions(folder, page.section("Schedules"), o, record);
   folder.file("train.json", [&](std::ostream& out) { shunt::print_json(out, summary); });
   folder.file("train.html", [&](std::ostream& out) { out << page; });
 }

@@ -88,13 +88,37 @@ trained result_of(Run& run, shunt::recovery_report const& report, options const&
   return all;
 }
 
+/// The plan of all sessions from an iteration on.
+struct followed_plan {
+  std::int64_t iteration = 0;
+  shunt::planned_iteration plan{};
+};
+
+/// What happened in a run in this process.
+struct run_record {
+  shunt::recovery_report report{};
+  std::vector<followed_plan> plans{};  ///< of a run without a policy, in order
+  std::vector<pace_change> paces{};    ///< in order
+
+  /// The plan of a session.
+  [[nodiscard]] shunt::planned_iteration const& plan_of(
+      shunt::recovery_report::session const& s) const {
+    return std::find_if(plans.rbegin(), plans.rend(),
+                        [&](followed_plan const& p) {
+                          return p.iteration <= s.first && p.plan.job.dead.size() == s.dead.size();
+                        })
+        ->plan;
+  }
+};
+
 /// Trains through the failures and joins that are asked for, and says so on the way.
 template <class Run, class Executor>
-shunt::recovery_report run_in_process(Run& run, options const& o, Executor const& executor,
-                                      std::ostream& out = std::cout) {
+run_record run_in_process(Run& run, options const& o, Executor const& executor,
+                          std::ostream& out = std::cout) {
   auto const& job = o.training.job;
   progress_bar const bar(o.training.iterations);
   progress_log live(out, o);
+  print_no_answer(out, o);
   std::int64_t steps_printed = 0;
   run.on_iteration = [&](shunt::trained_iteration const& i) {
     bar.clear();
@@ -102,30 +126,36 @@ shunt::recovery_report run_in_process(Run& run, options const& o, Executor const
     print_steps(run, live, job, steps_printed, i.iteration);
     bar.draw(i.iteration + 1);
   };
-  shunt::recovery_report report;
+  run_record all;
   on_change_of_pace(run, [&](seen_pace const& c, std::int64_t iteration) {
     bar.clear();
     print_pace(out, job, c, iteration);
+    all.paces.push_back({iteration, c});
   });
   if constexpr (has_policy<Run>) {
+    run.on_plan = [&](shunt::planned_iteration const& plan, std::int64_t) {
+      bar.clear();
+      live.same_parts(o.policy, plan.period);
+    };
     run.on_change = [&](shunt::rearrangement const& r, shunt::planned_iteration const& plan) {
       bar.clear();
       live.change(o.policy, change_of(r, plan.period));
     };
     live.plan(0, run.plan().period, {});
-    report = run(executor);
+    all.report = run(executor);
   } else {
     run.on_plan = [&](shunt::planned_iteration const& plan, std::int64_t iteration) {
       bar.clear();
+      all.plans.push_back({iteration, plan});
       live.plan(iteration, plan.period, plan.job.dead);
     };
     std::vector<shunt::join> joins;
     for (auto const& j : o.joins) joins.push_back({job.rank_of(j.who), j.iteration});
-    report = run(executor, joins);
+    all.report = run(executor, joins);
   }
   bar.clear();
-  if (report.stopped.empty()) print_steps(run, live, job, steps_printed, o.training.iterations);
-  return report;
+  if (all.report.stopped.empty()) print_steps(run, live, job, steps_printed, o.training.iterations);
+  return all;
 }
 
 /// The plan in force when an iteration begins. Throws invalid_problem, which names `kill`, where
@@ -188,10 +218,12 @@ inline shunt::bamboo_rendezvous::rules rendezvous_of(std::string const& name) {
                                quoted_text(name) + " is not simulator or coordinator");
 }
 
+/// The policy of this name; `state`: the bytes that move with a stage.
 /// Throws invalid_problem for another name than those of the policies.
-inline shunt::any_policy policy_of(options const& o) {
+inline shunt::any_policy policy_of(options const& o, shunt::per_stage state = 1) {
   if (o.policy == shunt::oobleck_policy<>::name) return shunt::oobleck_policy<>{};
-  if (o.policy == shunt::best_policy<>::name) return shunt::best_policy<>{};
+  if (o.policy == shunt::best_policy<>::name)
+    return shunt::best_policy<>{{.state = std::move(state)}};
   if (o.policy == shunt::drop_policy<>::name) return shunt::drop_policy<>{};
   if (o.policy == shunt::regroup_policy<>::name)
     return shunt::regroup_policy<>{{.every = o.checkpoint_every}};
@@ -207,7 +239,6 @@ inline void refuse_with_policy(options const& o) {
   bool const best = o.policy == shunt::best_policy<>::name;
   std::pair<bool, char const*> const others[] = {
       {!o.joins.empty(), "--join"},
-      {!best && !o.slow.empty(), "--slow"},
       {o.salvage, "--salvage"},
       {o.training.validates(), "--clip or --inject-nan"},
       {o.compare_schedules, "--compare-schedules"},
@@ -224,7 +255,7 @@ inline void refuse_with_policy(options const& o) {
 template <class Work, class F>
 auto with_run(options const& o, Work& work, std::optional<shunt::rank_id> only, F const& f) {
   if (o.policy != "slipstream") {
-    shunt::pipeline_run run(work, policy_of(o));
+    shunt::pipeline_run run(work, policy_of(o, work.tensors().state));
     watch_slow(run, o);
     return f(run, failures_of(o, run, only));
   }

@@ -1,9 +1,11 @@
 #pragma once
 /// --slow: workers that become slower, or as fast as before, while they train.
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -21,7 +23,14 @@ namespace example {
 /// Work whose workers may be slow, and are then found.
 using slow_language_work = shunt::watched_work<shunt::stretched_work<language_work>>;
 
-/// Makes workers slow as asked, and lets the run find them; nothing where none is to be slow.
+/// Whether the live workers answer to a slow one. Others than our own policies have, by their
+/// authors' design, no answer.
+inline bool answers_slow(options const& o) {
+  return o.policy == "slipstream" || o.policy == shunt::best_policy<>::name;
+}
+
+/// Makes workers slow as asked, and lets the run find them where it has an answer; nothing where
+/// none is to be slow.
 template <class Run>
 void watch_slow(Run& run, options const& o) {
   if constexpr (requires { run.watch(); }) {
@@ -30,14 +39,26 @@ void watch_slow(Run& run, options const& o) {
     for (auto const& s : o.slow)
       all.push_back({o.training.job.rank_of(s.who), s.factor, s.iteration});
     run.work().stretch_by(std::move(all));
-    run.watch({.tolerated = 1.2});
+    if (answers_slow(o)) run.watch({.tolerated = 1.2});
   }
+}
+
+/// A line where workers are to be slow and the policy has no answer.
+inline void print_no_answer(std::ostream& out, options const& o) {
+  if (!o.slow.empty() && !answers_slow(o))
+    out << o.policy
+        << ": has no answer to slow workers: training goes on as planned, and others wait for them"
+        << std::endl;
 }
 
 /// Workers whose pace is another than before: what a run says of them.
 struct seen_pace {
   std::vector<shunt::rank_id> ranks{};
   std::vector<std::int64_t> sixteenths{}, iterations{}, certain_ppm{};
+
+  [[nodiscard]] shunt::slow_verdict verdict(std::size_t n) const {
+    return {sixteenths[n], iterations[n], static_cast<double>(certain_ppm[n]) * 1e-6};
+  }
 };
 inline seen_pace change_between(shunt::slow_verdicts const& before,
                                 shunt::slow_verdicts const& now) {
@@ -52,6 +73,12 @@ inline seen_pace change_between(shunt::slow_verdicts const& before,
   return all;
 }
 
+/// The same, and the first iteration that was planned for it.
+struct pace_change {
+  std::int64_t iteration = 0;
+  seen_pace what{};
+};
+
 /// Calls `f(change, iteration)` for every change of paces.
 template <class Run, class F>
 void on_change_of_pace(Run& run, F f) {
@@ -65,8 +92,7 @@ void on_change_of_pace(Run& run, F f) {
 inline void print_pace(std::ostream& out, shunt::pipeline_job const& job, seen_pace const& c,
                        std::int64_t iteration) {
   for (std::size_t n = 0; n < c.ranks.size(); ++n) {
-    shunt::slow_verdict const v{c.sixteenths[n], c.iterations[n],
-                                static_cast<double>(c.certain_ppm[n]) * 1e-6};
+    auto const v = c.verdict(n);
     out << "worker " << shunt::describe(job.worker_of(c.ranks[n])) << " is "
         << (v.slow() ? format("%.4g times as slow as planned", v.factor())
                      : std::string("as fast as planned again"));
@@ -77,8 +103,8 @@ inline void print_pace(std::ostream& out, shunt::pipeline_job const& job, seen_p
   }
 }
 
-/// The workers that are slow in an iteration, and by what factor.
-inline std::string slow_in(options const& o, std::int64_t iteration) {
+/// The workers that are alive and slow in an iteration, by how much and since when.
+inline std::vector<slow_at> slow_in(options const& o, std::int64_t iteration) {
   std::map<shunt::rank_id, slow_at> last;
   for (auto const& s : o.slow) {
     auto const r = o.training.job.rank_of(s.who);
@@ -86,36 +112,64 @@ inline std::string slow_in(options const& o, std::int64_t iteration) {
     if (s.iteration <= iteration && (known == last.end() || known->second.iteration < s.iteration))
       last[r] = s;
   }
-  std::string all;
+  auto const dead = dead_in(o, iteration, true);
+  std::vector<slow_at> all;
   for (auto const& [r, s] : last)
-    if (s.factor > 1)
-      all += (all.empty() ? "" : ",") + shunt::describe(s.who) + format("x%.4g", s.factor);
-  return all.empty() ? "none" : all;
+    if (s.factor > 1 && std::find(dead.begin(), dead.end(), s.who) == dead.end()) all.push_back(s);
+  return all;
+}
+/// "1:2x2,0:1x1.5"
+inline std::string text_of(std::vector<slow_at> const& slow, char between = ',') {
+  std::string all;
+  for (auto const& s : slow)
+    all += (all.empty() ? std::string() : std::string(1, between)) + shunt::describe(s.who) +
+           format("x%.4g", s.factor);
+  return all;
 }
 
-/// Planned and measured periods, of consecutive iterations with one plan and the same slow workers.
+/// Consecutive iterations with one planned period and the same slow and live workers.
+struct period_row {
+  std::int64_t first = 0, last = 0;
+  std::string slow{};  ///< "none" where no worker is
+  std::int32_t live = 0;
+  double planned = 0;                ///< milliseconds
+  std::optional<double> measured{};  ///< the median; nothing where all came after a start
+
+  [[nodiscard]] std::string iterations() const {
+    return std::to_string(first) + ".." + std::to_string(last);
+  }
+  [[nodiscard]] std::string took() const { return measured ? format("%.1f", *measured) : "-"; }
+};
+inline std::vector<period_row> periods_of(options const& o,
+                                          std::vector<shunt::trained_iteration> const& trained) {
+  double const unit = std::chrono::duration<double, std::milli>(o.training.unit).count();
+  std::vector<period_row> rows;
+  std::vector<double> took;
+  for (auto const& i : trained) {
+    auto slow = text_of(slow_in(o, i.iteration));
+    if (slow.empty()) slow = "none";
+    double const planned = static_cast<double>(i.planned) * unit;
+    if (rows.empty() || rows.back().slow != slow || rows.back().live != i.live ||
+        rows.back().planned != planned) {
+      rows.push_back({i.iteration, i.iteration, slow, i.live, planned});
+      took.clear();
+    }
+    rows.back().last = i.iteration;
+    if (!i.took) continue;
+    took.push_back(milliseconds(*i.took));
+    rows.back().measured = shunt::spread(took).median;
+  }
+  return rows;
+}
+
+/// Planned and measured periods; nothing where no worker is to be slow.
 inline void print_periods(std::ostream& out, options const& o, trained const& run) {
   if (o.slow.empty()) return;
-  double const unit = std::chrono::duration<double, std::milli>(o.training.unit).count();
   out << "periods, in milliseconds:\n"
       << format("%-12s %-20s %5s %9s %9s\n", "iterations", "slow", "live", "planned", "measured");
-  for (std::size_t n = 0; n < run.iterations.size();) {
-    auto const& first = run.iterations[n];
-    auto const slow = slow_in(o, first.iteration);
-    std::vector<double> took;
-    auto last = first.iteration;
-    for (; n < run.iterations.size(); ++n) {
-      auto const& i = run.iterations[n];
-      if (i.planned != first.planned || i.live != first.live || slow_in(o, i.iteration) != slow)
-        break;
-      last = i.iteration;
-      if (i.took) took.push_back(milliseconds(*i.took));
-    }
-    out << format("%-12s %-20s %5d %9.1f %9s\n",
-                  (std::to_string(first.iteration) + ".." + std::to_string(last)).c_str(),
-                  slow.c_str(), first.live, static_cast<double>(first.planned) * unit,
-                  took.empty() ? "-" : format("%.1f", shunt::spread(took).median).c_str());
-  }
+  for (auto const& row : periods_of(o, run.iterations))
+    out << format("%-12s %-20s %5d %9.1f %9s\n", row.iterations(), row.slow, row.live, row.planned,
+                  row.took());
 }
 
 }  // namespace example

@@ -112,3 +112,9 @@ refused("--layers.1..backward_weight: is 9000000000000000000: the times of one i
 file(WRITE ${SCRATCH}/bad.csv "${header}norm,1,1,1,1,1\nb,1,1,1,1,1\n")
 refused("layers.0..name: .norm. says neither" --layers ${SCRATCH}/bad.csv --ranks 1
   --format megatron)
+refused("none.csv: can't be opened" --layers ${SCRATCH}/none.csv --ranks 1)
+refused(": can't be read" --layers ${SCRATCH} --ranks 1)
+set(huge 4611686018427387904) # 2^62
+file(WRITE ${SCRATCH}/bad.csv "${header}a,1,1,1,${huge},1\nb,1,1,1,${huge},1\n")
+refused("--layers.0..state_bytes: is ${huge}: the states add up" --layers ${SCRATCH}/bad.csv
+  --ranks 1)

@@ -128,7 +128,7 @@ json_is(18 period)
 file(WRITE ${SCRATCH}/links.csv "0,2\n3,0\n")
 run(plan_pipeline --stages 2 --microbatches 1 --solver gpipe --links ${SCRATCH}/links.csv)
 json_is(11 period)
-refused("--links .line 1.: has 2 values for 4 ranks" plan_pipeline --links ${SCRATCH}/links.csv)
+refused("links.csv row 1: has 2 values for 4 ranks" plan_pipeline --links ${SCRATCH}/links.csv)
 refused("--slow: worker 1:2 is dead" plan_pipeline ${trio} --slow 1:2x2 --dead 1:2)
 refused("--slow: worker 1:2 must be slower by a factor of at least 1, is by 0.5" plan_pipeline
   ${trio} --slow 1:2x0.5)

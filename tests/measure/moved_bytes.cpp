@@ -38,5 +38,23 @@ TEST(moved_bytes, counts_one_of_each) {
   EXPECT_EQ(moved.logical(), 152 + 24);
 }
 
+TEST(moved_bytes, receives_count_as_far_as_ranks_have_come) {
+  shunt::program_builder b(2);
+  for (rank_id const r : {rank_id{0}, rank_id{1}}) b.buffer(r, 96, true);
+  b.message(0, {0, 0, 24}, 1, {0, 0, 24});
+  b.copy(1, {0, 0, 8}, {0, 40, 8});
+  b.message(0, {0, 0, 16}, 1, {0, 24, 16});
+  b.message(1, {0, 0, 32}, 0, {0, 32, 32});
+  auto const p = std::move(b).finish();
+  auto const received = [&](shunt::progress first, shunt::progress second) {
+    return shunt::bytes_received(p, {first, second});
+  };
+  EXPECT_EQ(received({1, 0}, {1, 0}), 24 + 16 + 32);
+  EXPECT_EQ(received({1, 0}, {1, 0}), shunt::bytes_moved(p).network);
+  EXPECT_EQ(received({0, 2}, {0, 0}), 0);  // all that was sent is under way
+  EXPECT_EQ(received({0, 2}, {0, 2}), 24);
+  EXPECT_EQ(received({0, 3}, {0, 3}), 24 + 16 + 32);
+}
+
 }  // namespace
 }  // namespace shunt::tests::moved_bytes_test

@@ -17,6 +17,7 @@
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/thread_executor.hpp"
+#include "shunt/problem/worker_losses.hpp"
 #include "shunt/simulate/cost_model.hpp"
 #include "shunt/solve/pipeline/bamboo_rendezvous.hpp"
 #include "shunt/solve/pipeline/zb_h1.hpp"
@@ -264,6 +265,35 @@ TEST(policy_run, what_a_change_cost) {
   dropped(inline_executor{.failures = {{6, 3, 20}}});
   EXPECT_EQ(dropped.run.changes()[0].waiting, (std::vector<rank_id>{4, 5, 7}));
   EXPECT_EQ(dropped.run.changes()[0].bytes, 0);
+}
+
+// What the ranks received is what the planner priced: stages are of unlike sizes.
+TEST(policy_run, bytes_that_move_under_the_best_policy_are_those_of_its_plan) {
+  random_cases d(97);
+  int moves = 0;
+  for (int round = 0; round < 24; ++round) {
+    SCOPED_TRACE(round);
+    pipeline_training t = dense_training(d.roll(2, 3), d.roll(2, 4), d.roll(1, 4), 2);
+    t.job.costs.forward = d.costs(t.job.stages, 1, 6);
+    auto const lost = t.job.worker_of(rank_id(d.roll(0, t.job.ranks() - 1)));
+    best_policy<> policy;
+    dense_work sized = dense_work_of(t);
+    policy.state = sized.tensors().state;
+    policy.planner.effort = 30'000;
+    trial<best_policy<>> all(t, policy);
+    all(inline_executor{.failures = {{t.job.rank_of(lost), 1, 0}}});
+    ASSERT_EQ(all.run.changes().size(), 1U);
+    auto const& change = all.run.changes()[0];
+    worker_losses losses{.job = t.job, .state = policy.state};
+    losses.job.dead = {lost};
+    auto const plan = policy.planner(losses).plan;
+    auto const chosen = std::find_if(plan.moves.begin(), plan.moves.end(),
+                                     [&](priced_move const& m) { return m.what == plan.move; });
+    ASSERT_NE(chosen, plan.moves.end());
+    EXPECT_EQ(change.bytes, chosen->moved);
+    moves += change.bytes > 0;
+  }
+  EXPECT_GT(moves, 5);
 }
 
 TEST(policy_run, regrouped_ranks_go_back_to_the_last_checkpoint) {

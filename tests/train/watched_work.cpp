@@ -13,7 +13,9 @@
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/thread_executor.hpp"
 #include "shunt/simulate/cost_model.hpp"
+#include "shunt/train/best_policy.hpp"
 #include "shunt/train/pipeline_run.hpp"
+#include "shunt/train/policy_run.hpp"
 #include "shunt/train/stretched_work.hpp"
 #include "support/dense_training.hpp"
 
@@ -106,6 +108,39 @@ TEST(slow_watched_work, another_judge_takes_over) {
   auto const all = trained(t, {{slow, 6, 7}}, kills);
   EXPECT_TRUE(std::any_of(all.begin(), all.end(),
                           [&](seen const& s) { return s.iteration > 7 && s.of[slow].slow(); }));
+}
+
+// The policy that moves layers: a rank is found before a loss, and is slow in the plan after it.
+TEST(slow_watched_work, under_a_policy_that_moves_layers) {
+  auto const t = dense_training(3, 2, 4, 12);
+  rank_id const slow = t.job.rank_of({1, 1}), lost = t.job.rank_of({0, 0});
+  slow_work work(t);
+  work.stretch_by({{slow, 6, 1}});
+  pipeline_run run(work, best_policy<>{});
+  ticks const calm = run.plan().period;
+  run.watch({.tolerated = 1.7});
+  EXPECT_EQ(run.plan().period, calm);
+  EXPECT_EQ(run.plan().parts, 1);
+  std::int64_t named = 0, planned = 0;
+  run.on_slow = [&](slow_verdicts const& v, std::int64_t i) {
+    if (named == 0 && v[slow].slow()) named = i;
+  };
+  run.on_plan = [&](planned_iteration const& p, std::int64_t i) {
+    if (i != named) return;  // other work may slow other ranks
+    planned = i;
+    EXPECT_EQ(p.parts, slow_verdict::normal);
+    EXPECT_GT(p.period, calm);
+    EXPECT_EQ(p.schedule, run.plan().schedule);
+  };
+  auto const report = run(inline_executor{.failures = {{lost, 8, 3}}});
+  EXPECT_EQ(report.stopped, "");
+  EXPECT_EQ(run.losses(), undisturbed(t).losses);
+  EXPECT_GE(named, 3);
+  EXPECT_LT(named, 8);
+  EXPECT_EQ(planned, named);
+  ASSERT_EQ(run.changes().size(), 1U);
+  EXPECT_EQ(run.changes()[0].iteration, 8);
+  EXPECT_EQ(run.plan().parts, slow_verdict::normal);
 }
 
 TEST(slow_watched_work, ranks_with_several_stages) {

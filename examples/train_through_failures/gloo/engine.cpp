@@ -124,6 +124,7 @@ int train_launched(shunt::launched_process const& as, options const& o) {
       return report.stopped.empty() ? 0 : 1;
     }
     progress_log live(std::cout, o);
+    print_no_answer(std::cout, o);
     report_merger merger(o, &live);
     here.read(job.ranks(), report.dead, merger);
     result = merger.result();
@@ -175,6 +176,7 @@ int train_with_processes(options const& o, command_line const& started_as) {
     if (auto const as = shunt::launched_process_of_environment()) return train_launched(*as, o);
   auto const bytes = load_text(o.text);
   progress_log live(std::cout, o);
+  print_no_answer(std::cout, o);
   auto const run = train_with_spawned(o, started_as, bytes, &live);
   print_periods(std::cout, o, run.result);
   return conclude(std::cout, run.result, o.training,

@@ -45,14 +45,22 @@ void fields(seen_change& c, auto const& f) {
 /// What a worker says while it trains.
 template <class Run>
 void report_progress(Run& run, shunt::report_sink const& say) {
+  auto const pace = std::make_shared<seen_pace>();
+  on_change_of_pace(run, [pace](seen_pace const& c, std::int64_t) { *pace = c; });
   if constexpr (has_policy<Run>) {
     say(shunt::report_of("plan", made_plan{.period = run.plan().period}));
-    run.on_change = [&](shunt::rearrangement const& r, shunt::planned_iteration const& plan) {
+    run.on_plan = [&say, pace](shunt::planned_iteration const& plan, std::int64_t iteration) {
+      say(shunt::report_of("plan",
+                           made_plan{iteration, plan.period, {}, std::exchange(*pace, {})}));
+    };
+    run.on_change = [&say, pace](shunt::rearrangement const& r,
+                                 shunt::planned_iteration const& plan) {
+      if (!pace->ranks.empty())
+        say(shunt::report_of("plan",
+                             made_plan{r.iteration, plan.period, {}, std::exchange(*pace, {})}));
       say(shunt::report_of("change", change_of(r, plan.period)));
     };
   } else {
-    auto const pace = std::make_shared<seen_pace>();
-    on_change_of_pace(run, [pace](seen_pace const& c, std::int64_t) { *pace = c; });
     run.on_plan = [&say, pace](shunt::planned_iteration const& plan, std::int64_t iteration) {
       made_plan made{iteration, plan.period, {}, std::exchange(*pace, {})};
       for (auto const& w : plan.job.dead) made.dead.push_back(plan.job.rank_of(w));
@@ -215,7 +223,10 @@ class report_merger final : public run_account<shunt::loss> {
         std::vector<shunt::worker> dead;
         for (auto const r : p.dead) dead.push_back(job_.worker_of(r));
         if (!p.pace.ranks.empty()) print_pace(live_->out(), job_, p.pace, p.iteration);
-        live_->plan(p.iteration, p.period, dead);
+        if (policy_ == "slipstream" || p.iteration == 0)
+          live_->plan(p.iteration, p.period, dead);
+        else
+          live_->same_parts(policy_, p.period);
       } else if (changes_printed_ < changes_.size() &&
                  changes_[changes_printed_].iteration <=
                      static_cast<std::int64_t>(iterations_printed_)) {

@@ -160,7 +160,7 @@ class inline_session {
       }
       ranks_.receive(own, at.rank, what, std::move(message));
     } else {
-      ranks_.local(own, at.rank, what, first_iteration_ + ran_);
+      ranks_.local(own, at.rank, what, first_iteration_ + ran_, clock_.on_steady_clock(now_));
     }
     auto const start = now_;
     now_ = clock_.now();

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <span>
 
+#include "shunt/core/units.hpp"
 #include "shunt/execute/elements.hpp"
 #include "shunt/execute/host/rank_buffers.hpp"
 #include "shunt/execute/work.hpp"
@@ -37,12 +38,13 @@ class rank_memory {
     return true;
   }
 
-  /// Runs an instruction that is neither a message nor a collective.
+  /// Runs an instruction that is neither a message nor a collective. `started`: as of a task.
   /// Throws what the work throws.
-  void run(rank_program const& p, instruction const& i, std::int64_t iteration) const {
+  void run(rank_program const& p, instruction const& i, std::int64_t iteration,
+           ticks started = 0) const {
     auto const reads = p.reads(i), writes = p.writes(i);
     switch (i.code) {
-      case opcode::compute: (*work_)(rank_, task{i.op, iteration, reads, writes}); break;
+      case opcode::compute: (*work_)(rank_, task{i.op, iteration, reads, writes, started}); break;
       case opcode::copy: copy((*this)[reads.front()], (*this)[writes.front()]); break;
       case opcode::add:
         accumulate(i.type, reduction::sum, (*this)[writes.front()], (*this)[reads.front()]);

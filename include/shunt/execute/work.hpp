@@ -6,6 +6,7 @@
 
 #include "shunt/core/id.hpp"
 #include "shunt/core/operation.hpp"
+#include "shunt/core/units.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {
@@ -16,6 +17,8 @@ struct task {
   std::int64_t iteration = 0;       ///< of the training run; data depends on it and the micro-batch
   std::span<region const> reads{};  ///< in the order in which the lowering names them
   std::span<region const> writes{};  ///< likewise
+  /// When it began, in nanoseconds of the steady clock; 0 where the executor doesn't know.
+  ticks started = 0;
 };
 
 /// The user's computation and memory. `w(rank, task)` computes one operation. It touches only the

@@ -2,8 +2,11 @@
 #include <vector>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/program/program.hpp"
+#include "shunt/program/timeline.hpp"
 
 namespace shunt {
 
@@ -34,6 +37,12 @@ struct moved_bytes {
 /// Collectives and exchanges are not counted: the executor chooses their links.
 /// Complexity: O(instructions).
 [[nodiscard]] SHUNT_CONSTEXPR std::vector<byte_count> message_bytes(program const& p);
+
+/// Returns the bytes of the messages that ranks had received when they had come so far in their
+/// first run of p.
+/// Complexity: O(instructions).
+[[nodiscard]] SHUNT_CONSTEXPR byte_count bytes_received(program const& p,
+                                                        indexed<rank_id, progress> const& done);
 
 }  // namespace shunt
 

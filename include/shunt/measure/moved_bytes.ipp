@@ -1,6 +1,8 @@
 #pragma once
 #include "shunt/measure/moved_bytes.hpp"
 
+#include <cstddef>
+
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 
@@ -57,6 +59,20 @@ SHUNT_CONSTEXPR std::vector<byte_count> message_bytes(program const& p) {
       if (i.code == opcode::send)
         bytes[r.index() * p.ranks.size() + i.peer.index()] += p.ranks[r].reads(i)[0].size;
   return bytes;
+}
+
+SHUNT_CONSTEXPR byte_count bytes_received(program const& p,
+                                          indexed<rank_id, progress> const& done) {
+  byte_count sum = 0;
+  for (rank_id const r : ids<rank_id>(p.ranks.size())) {
+    auto const& own = p.ranks[r];
+    auto const ran = done[r].programs > 0 ? own.instructions.size()
+                                          : static_cast<std::size_t>(done[r].instructions);
+    for (std::size_t i = 0; i < ran; ++i)
+      if (auto const& what = own.instructions[i]; what.code == opcode::receive)
+        sum += own.writes(what)[0].size;
+  }
+  return sum;
 }
 
 }  // namespace shunt

@@ -24,6 +24,7 @@ namespace shunt {
 struct best_rule {
   static constexpr std::string_view name = "best";
   static constexpr std::int64_t every = 0;
+  static constexpr bool follows_paces = true;
 
   per_stage state = 1;         ///< bytes that move with a stage, one value or one per stage
   byte_count state_limit = 0;  ///< the most that a rank holds of these; 0: no limit

@@ -17,7 +17,6 @@
 #include "shunt/core/units.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/execute/work.hpp"
-#include "shunt/lower/pace.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/lower/pipeline_join.hpp"
 #include "shunt/lower/salvage.hpp"
@@ -28,6 +27,7 @@
 #include "shunt/program/program.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
+#include "shunt/train/detail/followed_paces.hpp"
 #include "shunt/train/pipeline_training.hpp"
 #include "shunt/train/planned_iteration.hpp"
 #include "shunt/train/slow_watch.hpp"
@@ -83,8 +83,7 @@ class pipeline_run {
   void watch(slow_watch_config const& config = {})
     requires watchable<Work>
   {
-    work_.watch(training_.job, config);
-    verdicts_ = slow_verdicts(static_cast<std::size_t>(training_.job.ranks()));
+    paces_.watch(training_.job, config);
     plans_.clear();
   }
 
@@ -112,22 +111,19 @@ class pipeline_run {
   /// Throws invalid_problem where there is none.
   [[nodiscard]] planned_iteration const& plan_without(std::vector<rank_id> const& dead) {
     auto const job = job_without(dead);
+    auto const& paces = paces_.verdicts();
     std::vector<std::int64_t> factors;
-    for (rank_id const r : ids<rank_id>(verdicts_.size()))
-      factors.push_back(job.alive(r) ? verdicts_[r].sixteenths : slow_verdict::normal);
+    for (rank_id const r : ids<rank_id>(paces.size()))
+      factors.push_back(job.alive(r) ? paces[r].sixteenths : slow_verdict::normal);
     bool const alike = std::all_of(factors.begin(), factors.end(),
                                    [](auto f) { return f == slow_verdict::normal; });
     if (alike) factors.clear();
     auto const key = std::pair(dead, factors);
     if (auto const known = plans_.find(key); known != plans_.end()) return known->second;
-    auto plan = plan_iteration(solver_, alike ? job : in_sixteenths(job, verdicts_),
-                               work_.tensors(), form_, training_.rollback);
-    if (!alike) plan.period = ceil_divide(plan.period, slow_verdict::normal);
-    if constexpr (watchable<Work>) {
-      if (auto* const watch = work_.watching(); watch && !stage_without_worker(job))
-        plan.iteration = std::make_shared<program const>(
-            with_pace(*plan.iteration, job.live_holders(job.stages - 1).front(), watch->sizes()));
-    }
+    auto plan = plan_iteration(solver_, alike ? job : in_sixteenths(job, paces), work_.tensors(),
+                               form_, training_.rollback);
+    if (!alike) plan.count_in(slow_verdict::normal);
+    if (!stage_without_worker(job)) paces_.tell_in(plan, job.live_holders(job.stages - 1).front());
     return plans_.emplace(key, std::move(plan)).first->second;
   }
 
@@ -147,14 +143,9 @@ class pipeline_run {
   template <class Executor>
   recovery_report operator()(Executor const& executor, recovery from) {
     next_ = from.first;
-    if constexpr (watchable<Work>) {
-      if (auto* const watch = work_.watching())
-        from.plan_serves = [this, watch](std::int64_t next) {
-          return same_factors(watch->before(next), verdicts_);
-        };
-    }
+    paces_.end_sessions(from);
     auto const plan = [&](std::span<rank_id const> dead) {
-      take_verdicts();
+      if (paces_.take(next_)) on_slow(paces_.verdicts(), next_);
       return program_without(dead, [&](planned_iteration const& p) {
         on_plan(p, next_);
         return *p.iteration;
@@ -185,16 +176,6 @@ class pipeline_run {
   }
 
  private:
-  // Plans from now on by what all ranks know of each other before the next iteration.
-  void take_verdicts() {
-    if constexpr (watchable<Work>) {
-      if (auto* const watch = work_.watching()) {
-        auto const before = std::exchange(verdicts_, watch->before(next_));
-        if (!same_factors(before, verdicts_)) on_slow(verdicts_, next_);
-      }
-    }
-  }
-
   [[nodiscard]] pipeline_job job_without(std::span<rank_id const> dead) const {
     auto job = training_.job;
     job.dead.clear();
@@ -228,12 +209,8 @@ class pipeline_run {
     for (stage_id const s : job.stages_of(joining))
       if (job.live_holders(s).empty()) return std::nullopt;
     work_.replace(joining, next_);
-    if constexpr (watchable<Work>) {
-      if (auto* const watch = work_.watching()) {  // the rank that joins knows nothing
-        watch->forget();
-        take_verdicts();
-      }
-    }
+    paces_.forget();
+    if (paces_.take(next_)) on_slow(paces_.verdicts(), next_);
     if (form_ != iteration_form::validated)
       return lower_join(job, {job.worker_of(joining)}, work_.tensors());
     std::vector<rank_id> rest(dead.begin(), dead.end());
@@ -246,10 +223,10 @@ class pipeline_run {
   Work& work_;
   pipeline_training const training_;
   Solver const solver_;
+  detail::followed_paces<Work> paces_{work_};
   iteration_form form_ = training_.validates() ? iteration_form::validated : iteration_form::plain;
   // by the dead and the sixteenths of all ranks, none where none is slow
   std::map<std::pair<std::vector<rank_id>, std::vector<std::int64_t>>, planned_iteration> plans_{};
-  slow_verdicts verdicts_{};  // of the plan in force; empty where none watches
   std::vector<trained_iteration> iterations_{};
   std::int64_t next_ = 0;       // the iteration that all live ranks run next
   surviving_gradients kept_{};  // what the last rest of an iteration began with

@@ -22,9 +22,17 @@ struct planned_iteration {
   pipeline_job job{};
   pipeline_schedule schedule{};
   ticks period = 0;  ///< time from one iteration to the next, as planned
+  std::int64_t parts =
+      1;  ///< of a tick, in which job and schedule count; more where ranks are slow
   std::shared_ptr<program const> iteration{};
   /// Validates the last step of a run. Null where steps aren't validated.
   std::shared_ptr<program const> closing{};
+
+  /// The job's times were such parts of a tick: so is the period.
+  void count_in(std::int64_t parts_of_a_tick) {
+    parts = parts_of_a_tick;
+    period = ceil_divide(period, parts);
+  }
 };
 
 /// The form of an iteration's program.

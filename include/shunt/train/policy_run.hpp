@@ -1,7 +1,6 @@
 #pragma once
 /// Training through losses under a policy that gives ranks other parts.
 #include <algorithm>
-#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -14,13 +13,14 @@
 #include "shunt/core/id.hpp"
 #include "shunt/core/text.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/execute/host/stopwatch.hpp"
 #include "shunt/execute/recovery.hpp"
-#include "shunt/lower/stage_copies.hpp"
+#include "shunt/measure/moved_bytes.hpp"
 #include "shunt/problem/per_pipeline.hpp"
 #include "shunt/program/program.hpp"
+#include "shunt/program/timeline.hpp"
 #include "shunt/train/arrangement.hpp"
 #include "shunt/train/detail/arrangement_planner.hpp"
+#include "shunt/train/detail/next_part.hpp"
 #include "shunt/train/pipeline_run.hpp"
 #include "shunt/train/pipeline_training.hpp"
 #include "shunt/train/planned_iteration.hpp"
@@ -69,7 +69,9 @@ class pipeline_run<Work, Policy> {
   }
 
   /// From now on the run finds slow ranks by the times of its own operations
-  /// (train/slow_watch.hpp). At each change the policy is asked for the next arrangement.
+  /// (train/slow_watch.hpp). At each change a policy that follows paces is asked for the next
+  /// arrangement; otherwise ranks keep their stages, and get fewer micro-batches where the policy's
+  /// schedules give them fewer.
   /// Throws invalid_problem where the job's costs differ by worker or micro-batch, and as
   /// slow_watch does.
   void watch(slow_watch_config const& config = {})
@@ -77,16 +79,17 @@ class pipeline_run<Work, Policy> {
   {
     work_.watch(training_.job, config);
     planner_.watch(*work_.watching());
+    plan_ = planned_for(now_);
   }
 
   /// Called when an iteration is complete; again where it is done again.
   std::function<void(trained_iteration const&)> on_iteration = [](auto const&) {};
   /// Called when ranks have other parts than before.
-  std::function<void(rearrangement const&, planned_iteration const&)> on_change =
-      [](auto const&, auto const&) {};
+  std::function<void(rearrangement const&, planned_iteration const&)> on_change = [](auto&&...) {};
+  /// Called before an iteration for which ranks keep their parts and have another plan.
+  std::function<void(planned_iteration const&, std::int64_t)> on_plan = [](auto&&...) {};
   /// Called before an iteration where other ranks are slow than before.
-  std::function<void(slow_verdicts const&, std::int64_t)> on_slow = [](auto const&, std::int64_t) {
-  };
+  std::function<void(slow_verdicts const&, std::int64_t)> on_slow = [](auto&&...) {};
 
   [[nodiscard]] Work& work() { return work_; }
   /// Returns the iterations that this run has completed, each once.
@@ -127,7 +130,7 @@ class pipeline_run<Work, Policy> {
     if (!from.joins.empty())
       throw invalid_problem("joins", name() + " gives no rank its part back");
     from.transition = [&](std::span<rank_id const>) { return prepare(); };
-    from.arrived = [&] { arrive(); };
+    from.arrived = [&](program const& p, outcome const& o) { arrive(bytes_received(p, o.done)); };
     from.pause_before = [&](std::int64_t first) { return stop_ = stop_after(first, from.end); };
     from.salvage = nullptr;
     if (planner_.watches())
@@ -149,15 +152,6 @@ class pipeline_run<Work, Policy> {
   }
 
  private:
-  // What ranks do once their states are there.
-  struct next_part {
-    rearrangement change{};
-    planned_iteration plan{};
-    held_stages before{}, after{};
-    std::vector<layer_copy> copies{};
-    stopwatch since{};
-  };
-
   [[nodiscard]] std::string name() const { return std::string(planner_.policy().name); }
   [[nodiscard]] arrangement start() const {
     auto all = start_under(planner_.policy(), training_.job);
@@ -194,44 +188,40 @@ class pipeline_run<Work, Policy> {
       goes_back_ = true;
       return std::nullopt;
     }
+    bool const stay = whole && !now_.interim;
+    if (stay && !planner_.follows_paces()) return keep_parts();
     auto answer = planner_.next(now_, dead);
-    if (!answer.has_plan() && whole && !now_.interim) {  // the ranks go on as they were
-      planner_.keep();
-      return fitting(plan_, now_);
-    }
+    if (stay && !answer.has_plan()) return keep_parts();
     reason_ = answer.reason;
     if (!answer.has_plan()) return std::nullopt;
-    if (!find_parts(std::move(answer.plan), dead)) return std::nullopt;
+    detail::next_part part(now_, std::move(answer.plan), training_.job, dead,
+                           work_.tensors().state);
+    if (auto const lost = stage_without_holder(part.before, training_.job.stages)) {
+      reason_ = planner_.without_state(*lost);
+      return std::nullopt;
+    }
+    part.plan = planned_for(part.change.next);
+    next_part_ = std::move(part);
     return fitting(next_part_->plan, next_part_->change.next);
   }
 
-  // Returns whether all stages have a live holder.
-  bool find_parts(arrangement next, std::span<rank_id const> dead) {
-    validate(next, training_.job, dead);
-    auto const ranks = training_.job.ranks();
-    next_part part{.before = stages_held(now_, ranks, dead), .after = stages_held(next, ranks)};
-    part.copies = copies_between(part.before, part.after, training_.job.transfer.ranks_per_node);
-    if (auto const lost = stage_without_holder(part.before, training_.job.stages)) {
-      reason_ = planner_.without_state(*lost);
-      return false;
-    }
-    part.change =
-        change_between(std::move(next), part.after, part.copies, work_.tensors().state, dead);
-    part.plan = planned_for(part.change.next);
-    next_part_ = std::move(part);
-    return true;
+  // Other ranks are slow, and all keep their stages.
+  program keep_parts() {
+    planner_.keep();
+    plan_ = planned_for(now_);
+    on_plan(plan_, next_);
+    return fitting(plan_, now_);
   }
 
   // What is to run before the next session.
   std::optional<program> prepare() {
     if (next_part_) {
-      auto p = stage_copies{}(next_part_->before, next_part_->after, next_part_->copies,
-                              work_.tensors().state);
+      auto p = next_part_->moving(work_.tensors().state);
       if (p.instructions() > 0) {
         work_.fit(p);
         return p;
       }
-      arrive();
+      arrive(0);
     }
     if (every_ > 0 && (kept_at_ < 0 || next_ % every_ == 0)) {
       work_.keep_checkpoint(next_);
@@ -242,7 +232,7 @@ class pipeline_run<Work, Policy> {
     return std::nullopt;
   }
 
-  void arrive() {
+  void arrive(byte_count bytes) {
     auto part = std::move(*next_part_);
     next_part_.reset();
     work_.rearrange(part.after, part.change.next.job.microbatches, next_);
@@ -251,6 +241,7 @@ class pipeline_run<Work, Policy> {
     planner_.keep();
     static_cast<void>(fitting(plan_, now_));
     part.change.iteration = next_;
+    part.change.bytes = bytes;
     part.change.took = part.since.now();
     part.change.redone = interrupted_ ? *interrupted_ - next_ + 1 : 0;
     interrupted_.reset();
@@ -282,7 +273,7 @@ class pipeline_run<Work, Policy> {
   std::int64_t const every_;
   arrangement now_{};  // who has the state before iteration `next_`
   planned_iteration plan_{};
-  std::optional<next_part> next_part_{};
+  std::optional<detail::next_part> next_part_{};
   std::vector<trained_iteration> iterations_{};
   std::vector<rearrangement> changes_{};
   std::int64_t next_ = 0;                      // the iteration that all ranks run next

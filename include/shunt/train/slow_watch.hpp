@@ -1,12 +1,12 @@
 #pragma once
 /// Which ranks of a training are slow, from the times of its own operations.
 ///
-/// Every rank sums log(measured / predicted) over its forwards and backwards. Once an iteration a
-/// judge gets these sums of all ranks, decides, and tells the verdict in the next (lower/pace.hpp).
-/// It looks at the last iteration, the last two, and so on to `window`, and takes the first that
-/// shows another pace than the last verdict says (simulate/slow_workers.hpp).
-/// Complexity: two readings of the clock an operation; linear in ranks x window a verdict.
-#include <array>
+/// Every rank notes the times of its forwards and backwards, and reports the sums of
+/// log(measured / predicted). Once an iteration a judge gets these sums of all ranks, decides, and
+/// tells the verdict in the next (lower/pace.hpp). It looks at the last iteration, the last two,
+/// and so on to `window`, and takes the first that shows another pace than the last verdict says
+/// (simulate/slow_workers.hpp).
+/// Complexity: a reading of the clock an operation; linear in ranks x window a verdict.
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -71,7 +71,7 @@ class slow_watch {
   /// `window` is below 1.
   slow_watch(pipeline_job const& job, slow_watch_config const& config = {});
 
-  /// Adds an operation that took so many nanoseconds, if it is a forward or a backward.
+  /// Notes an operation that took so many nanoseconds, if it is a forward or a backward.
   void measured(rank_id r, operation const& op, ticks took);
   [[nodiscard]] pace_sizes sizes() const;
   /// Writes what was measured of the rank since its last report.
@@ -89,8 +89,12 @@ class slow_watch {
   void forget();
 
  private:
-  struct alignas(64) own_sums {
-    pace_sums sums{};
+  struct sample {
+    operation op{};
+    ticks took = 0;
+  };
+  struct alignas(64) own_samples {
+    std::vector<sample> since_report{};
   };
   struct message {
     rank_id rank{};
@@ -101,7 +105,7 @@ class slow_watch {
 
   slow_watch_config const config_;
   job_costs const predicted_;
-  std::vector<own_sums> own_;                         // by rank
+  std::vector<own_samples> own_;                      // by rank
   std::deque<indexed<rank_id, pace_sums>> recent_{};  // reports, the latest first
   std::mutex mutable mutex_{};                        // guards what follows
   slow_verdicts last_;                                // of this process

@@ -60,9 +60,7 @@ SHUNT_INLINE slow_watch::slow_watch(pipeline_job const& job, slow_watch_config c
 }
 
 SHUNT_INLINE void slow_watch::measured(rank_id r, operation const& op, ticks took) {
-  ticks const due = shows_pace(op.kind) ? predicted_.compute(r, op) : 0;
-  if (due > 0 && took > 0)
-    own_[r.index()].sums.add(static_cast<double>(took), static_cast<double>(due));
+  if (shows_pace(op.kind)) own_[r.index()].since_report.push_back({op, took});
 }
 
 SHUNT_INLINE pace_sizes slow_watch::sizes() const {
@@ -71,20 +69,30 @@ SHUNT_INLINE pace_sizes slow_watch::sizes() const {
 }
 
 SHUNT_INLINE void slow_watch::report(rank_id r, std::span<std::byte> to) {
-  message const all{r, std::exchange(own_[r.index()].sums, pace_sums{})};
+  message all{.rank = r};
+  auto& samples = own_[r.index()].since_report;
+  for (sample const& s : samples)
+    if (ticks const due = predicted_.compute(r, s.op); due > 0 && s.took > 0)
+      all.sums.add(static_cast<double>(s.took), static_cast<double>(due));
+  samples.clear();
   std::memcpy(to.data(), &all, sizeof all);
 }
 
 SHUNT_INLINE void slow_watch::judge(std::int64_t iteration,
                                     std::span<std::span<std::byte const> const> reports) {
-  indexed<rank_id, pace_sums> latest(own_.size());
+  indexed<rank_id, pace_sums> latest{};
+  if (recent_.size() == static_cast<std::size_t>(config_.window)) {
+    latest = std::move(recent_.back());  // its memory
+    recent_.pop_back();
+  }
+  latest.resize(0);
+  latest.resize(own_.size());
   for (auto const& from : reports) {
     message one;
     std::memcpy(&one, from.data(), sizeof one);
     latest[one.rank] = one.sums;
   }
   recent_.push_front(std::move(latest));
-  if (recent_.size() > static_cast<std::size_t>(config_.window)) recent_.pop_back();
   std::lock_guard const lock(mutex_);
   decide();
   latest_ = iteration + 1;  // the iteration in which it is told
@@ -105,10 +113,13 @@ SHUNT_INLINE void slow_watch::decide() {
     for (rank_id const r : ids<rank_id>(paces.size())) {
       rank_pace pace = paces[r];
       if (!pace.known) continue;
-      double const factor = std::exp(pace.excess);
-      pace.excess = std::abs(pace.excess - std::log(last_[r].factor()));
+      double const excess = pace.excess;
+      pace.excess = std::abs(excess - (last_[r].slow() ? std::log(last_[r].factor()) : 0));
+      // Most ranks keep their pace: at even odds or worse there is nothing to weigh.
+      if (pace.excess <= tolerated && config_.confidence > .5) continue;
       double const sure = pace.certainty(tolerated);
       if (sure < config_.confidence) continue;
+      double const factor = std::exp(excess);
       auto const sixteenths =
           factor < config_.tolerated
               ? slow_verdict::normal
@@ -124,17 +135,23 @@ SHUNT_INLINE void slow_watch::decide() {
 }
 
 SHUNT_INLINE void slow_watch::hear(std::int64_t iteration, std::span<std::byte const> verdict) {
-  slow_verdicts all(own_.size());
-  for (rank_id const r : ids<rank_id>(all.size()))
-    std::memcpy(&all[r], verdict.data() + r.index() * sizeof(slow_verdict), sizeof(slow_verdict));
   std::lock_guard const lock(mutex_);
-  if (iteration > latest_) {  // the judge of this process may be ahead
-    latest_ = iteration;
-    last_ = all;
+  auto known = heard_.upper_bound(iteration);
+  bool const changes = known == heard_.begin() || std::memcmp((--known)->second.items().data(),
+                                                              verdict.data(), verdict.size()) != 0;
+  if (changes) {
+    slow_verdicts all(own_.size());
+    for (rank_id const r : ids<rank_id>(all.size()))
+      std::memcpy(&all[r], verdict.data() + r.index() * sizeof(slow_verdict), sizeof(slow_verdict));
+    known = heard_.insert_or_assign(iteration, std::move(all)).first;
+    constexpr std::int64_t kept = 8;  // ranks are at most one iteration apart
+    while (std::next(heard_.begin()) != heard_.end() &&
+           std::next(heard_.begin())->first < iteration - kept)
+      heard_.erase(heard_.begin());
   }
-  heard_[iteration] = std::move(all);
-  constexpr std::int64_t kept = 8;  // ranks are at most one iteration apart
-  while (heard_.begin()->first < iteration - kept) heard_.erase(heard_.begin());
+  if (iteration <= latest_) return;  // the judge of this process may be ahead
+  latest_ = iteration;
+  last_ = known->second;
 }
 
 SHUNT_INLINE slow_verdicts slow_watch::before(std::int64_t iteration) const {

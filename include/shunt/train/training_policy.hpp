@@ -36,8 +36,9 @@ struct situation {
 /// all ranks go back to the last checkpoint, one each so many iterations; without, only the
 /// interrupted iteration is done again.
 ///
-/// After an `interim` arrangement's iteration, and where other ranks are slow than before,
-/// `p(situation)` is asked without a loss: no rank of `now` is dead. `p.start(job)`, where there is
+/// After an `interim` arrangement's iteration `p(situation)` is asked without a loss: no rank of
+/// `now` is dead. So is a policy with a member `follows_paces` where other ranks are slow than
+/// before. `p.start(job)`, where there is
 /// one, is the arrangement in which a run begins. `p.repeated(arrangement, schedule)`, where there
 /// is one, adds redundant forwards to a schedule of the arrangement's job, or returns nothing.
 ///

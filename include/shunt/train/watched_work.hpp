@@ -8,6 +8,7 @@
 
 #include "shunt/core/id.hpp"
 #include "shunt/core/operation.hpp"
+#include "shunt/core/units.hpp"
 #include "shunt/execute/host/stopwatch.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/problem/pipeline_job.hpp"
@@ -36,12 +37,14 @@ class watched_work : public Work {
     if (!watch_ || !(shows_pace(t.op.kind) || t.op.kind == op_kind::pace))
       return Work::operator()(r, t);
     if (t.op.kind == op_kind::pace) return share(r, t);
-    stopwatch const since;
+    // An operation begins where the instruction before it ended: one reading of the clock will do.
+    ticks const start = t.started > 0 ? t.started : steady_now();
     Work::operator()(r, t);
-    watch_->measured(r, t.op, since.now());
+    watch_->measured(r, t.op, steady_now() - start);
   }
 
  private:
+  [[nodiscard]] static ticks steady_now() { return stopwatch().on_steady_clock(0); }
   [[nodiscard]] std::span<std::byte> bytes(rank_id r, region const& at) {
     std::span<std::byte> const whole = Work::buffer(r, at.buffer);
     return whole.subspan(static_cast<std::size_t>(at.offset), static_cast<std::size_t>(at.size));
@@ -51,9 +54,11 @@ class watched_work : public Work {
     if (t.writes.size() > 1) watch_->tell(bytes(r, t.writes[1]));
     if (t.reads.empty()) return;
     watch_->hear(t.iteration, bytes(r, t.reads[0]));
+    if (t.reads.size() == 1) return;
     std::vector<std::span<std::byte const>> reports;
+    reports.reserve(t.reads.size() - 1);
     for (region const& from : t.reads.subspan(1)) reports.push_back(bytes(r, from));
-    if (!reports.empty()) watch_->judge(t.iteration, reports);
+    watch_->judge(t.iteration, reports);
   }
 
   std::optional<slow_watch> watch_{};

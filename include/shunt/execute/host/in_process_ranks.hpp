@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "shunt/core/error.hpp"
+#include "shunt/core/units.hpp"
 #include "shunt/execute/host/collectives.hpp"
 #include "shunt/execute/rank_memory.hpp"
 #include "shunt/program/dependencies.hpp"
@@ -41,8 +42,9 @@ class in_process_ranks {
 
   /// Runs an instruction that is neither a message nor a collective.
   /// Throws what the work throws.
-  void local(rank_program const& own, rank_id r, instruction const& i, std::int64_t iteration) {
-    memory_[r.index()].run(own, i, iteration);
+  void local(rank_program const& own, rank_id r, instruction const& i, std::int64_t iteration,
+             ticks started = 0) {
+    memory_[r.index()].run(own, i, iteration, started);
   }
 
   using message = buffered_message;

@@ -46,7 +46,7 @@ class rank_interpreter {
         log_.instruction_left_out();
         continue;
       }
-      perform(p, own, i);
+      perform(p, own, i, start);
       ticks const end = clock_.now();
       log_.instruction_ended(start, end);
       start = end;
@@ -56,7 +56,7 @@ class rank_interpreter {
   }
 
  private:
-  void perform(program const& p, rank_program const& own, instruction const& i) {
+  void perform(program const& p, rank_program const& own, instruction const& i, ticks start) {
     switch (i.code) {
       case opcode::send: return net_.send(i.peer, i.channel, memory_[own.reads(i)[0]]);
       case opcode::receive: return net_.receive(i.peer, i.channel, memory_[own.writes(i)[0]]);
@@ -72,7 +72,7 @@ class rank_interpreter {
         return exchange(group(p, i), memory_[out[0]], memory_[out[1]], memory_[in[0]],
                         memory_[in[1]]);
       }
-      default: return memory_.run(own, i, iteration());
+      default: return memory_.run(own, i, iteration(), clock_.on_steady_clock(start));
     }
   }
 

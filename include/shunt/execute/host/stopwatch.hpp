@@ -11,6 +11,10 @@ class stopwatch {
   static constexpr double seconds_per_tick = 1e-9;
 
   [[nodiscard]] ticks now() const;
+  /// Returns a time of this one in nanoseconds of the steady clock.
+  [[nodiscard]] ticks on_steady_clock(ticks t) const {
+    return std::chrono::nanoseconds(start_.time_since_epoch()).count() + t;
+  }
 
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();

@@ -93,8 +93,8 @@ class recovery_driver {
     while (current_ && config_.transition) {
       auto p = config_.transition(std::span<rank_id const>(report_.dead));
       if (!p) return;
-      if (ended_whole(run_alone(std::move(*p), transfer_iteration))) {
-        if (config_.arrived) config_.arrived();
+      if (auto const result = run_alone(std::move(*p), transfer_iteration); ended_whole(result)) {
+        if (config_.arrived) config_.arrived(*alone_, result);
       } else {
         replan();
         redoing_ = current_ != nullptr;

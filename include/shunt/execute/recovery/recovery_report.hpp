@@ -54,8 +54,9 @@ struct recovery {
   /// every session, after `plan`. It runs as iteration `transfer_iteration`. After a loss in it
   /// `plan` and this function are called again, so it must leave what it reads as it is.
   std::function<std::optional<program>(std::span<rank_id const>)> transition{};
-  /// Called when all ranks have completed a program of `transition`, while no session is open.
-  std::function<void()> arrived{};
+  /// Called when all ranks have completed a program of `transition`, with what it came to, while no
+  /// session is open.
+  std::function<void(program const&, outcome const&)> arrived{};
   /// Returns the iteration before which a session that begins with this one ends at the latest, so
   /// at least the next. Then `plan` is called again. Without this function sessions end where they
   /// must.

@@ -13,9 +13,9 @@
 #include "shunt/execute/recovery/survivors.hpp"
 #include "shunt/lower/pace.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
-#include "shunt/measure/pipeline.hpp"
 #include "shunt/program/program.hpp"
 #include "shunt/train/arrangement.hpp"
+#include "shunt/train/detail/arranged_plan.hpp"
 #include "shunt/train/pipeline_training.hpp"
 #include "shunt/train/planned_iteration.hpp"
 #include "shunt/train/slow_watch.hpp"
@@ -41,6 +41,10 @@ class arrangement_planner {
     latest_ = kept_ = slow_verdicts(static_cast<std::size_t>(training_.job.ranks()));
   }
   [[nodiscard]] bool watches() const { return watch_ != nullptr; }
+  /// Returns whether the policy answers slow ranks: it says `follows_paces`.
+  [[nodiscard]] static constexpr bool follows_paces() {
+    return requires { Policy::follows_paces; };
+  }
   /// Returns whether all is planned by what ranks know before this iteration.
   [[nodiscard]] bool serves(std::int64_t next) const {
     return watch_ == nullptr || same_factors(watch_->before(next), latest_);
@@ -92,14 +96,8 @@ class arrangement_planner {
   /// Throws invalid_problem where the policy has none.
   [[nodiscard]] planned_iteration operator()(arrangement const& a,
                                              pipeline_tensors const& tensors) const {
-    auto plan = renumbered(scheduled(a, tensors), a.members, training_.job.ranks());
-    if (latest_.empty()) return plan;
-    slow_verdicts own;
-    for (rank_id const r : a.members) own.push_back(latest_[r]);
-    if (std::any_of(own.begin(), own.end(), [](slow_verdict const& v) { return v.slow(); }))
-      plan.period =
-          ceil_divide(period(in_sixteenths(a.job, own), plan.schedule), slow_verdict::normal);
-    return plan;
+    return renumbered(arranged_plan(policy_, a, latest_, tensors, training_.rollback), a.members,
+                      training_.job.ranks());
   }
   /// Returns what runs of such a plan: where ranks are watched, all live ones tell their pace and
   /// hear the verdicts, those that wait as well.
@@ -112,17 +110,6 @@ class arrangement_planner {
   }
 
  private:
-  [[nodiscard]] planned_iteration scheduled(arrangement const& a,
-                                            pipeline_tensors const& tensors) const {
-    auto answer = schedule_under(policy_, a);
-    if (!answer.has_plan()) throw invalid_problem("plan", answer.reason);
-    if constexpr (requires { policy_.repeated(a, answer.plan); })
-      if (auto all = policy_.repeated(a, answer.plan))
-        return planned(a.job, std::move(*all), tensors, a.shadows);
-    return planned(a.job, std::move(answer.plan), tensors, iteration_form::plain,
-                   training_.rollback, a.shadows);
-  }
-
   pipeline_training const training_;
   Policy const policy_;
   slow_watch const* watch_ = nullptr;
