@@ -37,8 +37,9 @@ class dealt_stages {
   };
 
   /// Deals at most `stages` stages, of which a rank has at most `chunks`.
+  /// `apart`: no move puts two stages in a row on one rank, which makes one of them.
   /// Requires a valid job of one pipeline, and ranks <= stages <= ranks x chunks.
-  dealt_stages(layer_job const& job, std::int32_t stages, std::int32_t chunks);
+  dealt_stages(layer_job const& job, std::int32_t stages, std::int32_t chunks, bool apart);
 
   /// Returns whether every rank has a stage.
   [[nodiscard]] bool complete() const;
@@ -51,8 +52,8 @@ class dealt_stages {
 
   /// Goes back to a state of this object.
   void restore(state const& to);
-  /// Makes the ranks end earlier, where rank r ends after its work, `weight` times what it is
-  /// expected to idle, and `more[r]` ticks.
+  /// Looks for earlier ends of the ranks, where rank r ends after its work, `weight` times what it
+  /// is expected to idle, and `more[r]` ticks. The last deals are about equally good, and differ.
   void improve(std::vector<ticks> const& more, ticks weight, std::int64_t moves);
 
  private:
@@ -74,6 +75,7 @@ class dealt_stages {
 
   layer_job const& job_;
   std::int32_t chunks_;
+  bool apart_;
   int shift_ = 0;                            // of ticks to the units of moves
   std::vector<ticks> forward_{0}, work_{0};  // of the layers before l
   std::vector<ticks> pace_{0};  // sum over the layers before l of forward / (1.2 t / N), / 2^16

@@ -11,8 +11,8 @@
 namespace shunt::detail {
 
 SHUNT_INLINE dealt_stages::dealt_stages(layer_job const& job, std::int32_t stages,
-                                        std::int32_t chunks)
-    : job_(job), chunks_(chunks) {
+                                        std::int32_t chunks, bool apart)
+    : job_(job), chunks_(chunks), apart_(apart) {
   for (auto const& l : job.layers) {
     forward_.push_back(forward_.back() + l.forward);
     work_.push_back(work_.back() + l.forward + l.backward_input + l.backward_weight);
@@ -135,12 +135,15 @@ SHUNT_INLINE ticks dealt_stages::idle(std::size_t rank) const {
   auto const until = [&](std::size_t to) {
     // the layers from which on the rank has less than its part
     ticks const part = (has * 5 * job_.ranks / 6) << shift_;
-    auto const first = static_cast<std::size_t>(
-        std::upper_bound(forward_.begin() + static_cast<std::ptrdiff_t>(from),
-                         forward_.begin() + static_cast<std::ptrdiff_t>(to), part) -
-        forward_.begin());
-    if (first < to)
-      all += std::max<ticks>(0, time(to) - time(first) - ((has * (pace_[to] - pace_[first])) >> 16));
+    auto const begin = forward_.begin();
+    auto const at = [&](std::size_t layer) { return begin + static_cast<std::ptrdiff_t>(layer); };
+    auto const first =
+        has == 0 ? from
+                 : static_cast<std::size_t>(std::upper_bound(at(from), at(to), part) - begin);
+    if (first < to) {
+      ticks const runs = (has * (pace_[to] - pace_[first]) + (ticks{1} << 15)) >> 16;
+      all += std::max<ticks>(0, time(to) - time(first) - runs);
+    }
     from = to;
   };
   for (std::size_t const s : stages_of_[rank]) {
@@ -154,6 +157,7 @@ SHUNT_INLINE ticks dealt_stages::idle(std::size_t rank) const {
 
 SHUNT_INLINE bool dealt_stages::meets_itself(std::size_t stage) const {
   auto const own = now_.rank_of[stage];
+  if (!apart_) return false;
   return (stage > 0 && now_.rank_of[stage - 1] == own) ||
          (stage + 1 < now_.rank_of.size() && now_.rank_of[stage + 1] == own);
 }
@@ -226,10 +230,8 @@ SHUNT_INLINE void dealt_stages::improve(std::vector<ticks> const& more, ticks we
   std::vector<std::uint64_t> of(ranks);
   std::uint64_t value = 0;
   for (std::size_t r = 0; r < ranks; ++r) value += of[r] = excess(r);
-  std::array<std::uint64_t, 50> past{};
+  std::array<std::uint64_t, 50> past{};  // late acceptance
   past.fill(value);
-  auto least = value;
-  state best = now_;
   for (std::int64_t n = 0; n < moves; ++n) {
     auto& before = past[static_cast<std::size_t>(n) % past.size()];
     if (move m; propose(m)) {
@@ -239,14 +241,12 @@ SHUNT_INLINE void dealt_stages::improve(std::vector<ticks> const& more, ticks we
       if (moved <= value || moved < before) {
         value = moved;
         of[m.from] = from, of[m.to] = to;
-        if (value < least) least = value, best = now_;
       } else {
         apply(m, true);
       }
     }
     before = value;
   }
-  restore(best);
 }
 
 }  // namespace shunt::detail

@@ -46,8 +46,8 @@ class fed_order {
     ticks forward = 1, input = 1, weight = 0, onward = 0, back = 0;
     ticks before = 0;  // forwards and transfers of the stages before
     std::int32_t next = -1, previous = -1, rank = 0;
-    std::int32_t forwards = 0, inputs = 0, weights = 0;   // started
-    std::int32_t forwards_known = 0, inputs_known = 0;    // with a known arrival
+    std::int32_t forwards = 0, inputs = 0, weights = 0;  // started
+    std::int32_t forwards_known = 0, inputs_known = 0;   // with a known arrival
   };
   struct rank_state {
     ticks end = 0, idle = 0;

@@ -98,8 +98,7 @@ SHUNT_INLINE fed_order::choice fed_order::choose(std::int32_t r, ticks now, tick
   choice best;
   std::int32_t oldest = 0;  // micro-batch of the best, which breaks ties
   auto const consider = [&](choice const& c, std::int32_t m) {
-    if (best.position >= 0 &&
-        std::tie(best.rule, best.key, oldest) <= std::tie(c.rule, c.key, m))
+    if (best.position >= 0 && std::tie(best.rule, best.key, oldest) <= std::tie(c.rule, c.key, m))
       return;
     best = c;
     oldest = m;
