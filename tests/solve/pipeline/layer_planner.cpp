@@ -142,8 +142,8 @@ TEST(layer_planner, small_layers_are_near_the_best_of_every_cut_and_order) {
   RecordProperty("mean_percent_over", std::to_string(100 * (sum / cases - 1)));
   RecordProperty("worst_percent_over", std::to_string(100 * (worst - 1)));
   RecordProperty("proved", std::to_string(proved) + " of " + std::to_string(cases));
-  EXPECT_LE(sum / cases, 1.005);
-  EXPECT_LE(worst, 1.02);
+  EXPECT_LE(sum / cases, 1.0);
+  EXPECT_LE(worst, 1.015);
 }
 
 TEST(layer_planner, uneven_layers_gain_a_fifth_over_even_interleaved_1f1b) {
@@ -228,7 +228,7 @@ TEST(layer_planner, a_stop_leaves_a_plan_and_answers_repeat) {
 
 // Target: 1 % above the bound. What is reached is asserted, so that it does not get worse.
 TEST(layer_planner, layers_of_random_costs_with_a_heavy_last_one_on_sixteen_ranks) {
-  for (auto const& [heavy, most] : {std::pair{4, 1.06}, std::pair{8, 1.09}, std::pair{16, 1.0}}) {
+  for (auto const& [heavy, most] : {std::pair{4, 1.03}, std::pair{8, 1.04}, std::pair{16, 1.0}}) {
     random_cases random(41);
     auto job = random_layers(random, 128, 16, 64, 20);
     auto& last = job.layers.back();
