@@ -57,14 +57,14 @@ TEST(oobleck_instances, equal_the_best_of_all_multisets) {
     std::vector<std::int32_t> now;
     each_multiset(
         problem.minimum, static_cast<std::int32_t>(problem.layers.size()), problem.nodes, now,
-        [&](auto const& nodes) {
-          if (std::ssize(nodes) <= how.failures) return;
-          auto const batch = batch_over(problem, how.templates, nodes, how.batch);
+        [&](auto const& chosen) {
+          if (std::ssize(chosen) <= how.failures) return;
+          auto const batch = batch_over(problem, how.templates, chosen, how.batch);
           auto const split = oobleck_batch{.objective = how.objective}(batch);
           if (!split.has_plan()) return;
           double time = iteration_time(batch, split.plan, how.objective);
           if (!how.across_pipelines.empty())
-            time += how.across_pipelines[std::min(how.across_pipelines.size(), nodes.size()) - 1];
+            time += how.across_pipelines[std::min(how.across_pipelines.size(), chosen.size()) - 1];
           least = std::min(least, time);
         });
     auto const answer = how(problem);
