@@ -133,7 +133,7 @@ TEST(recovery, sessions_begin_where_their_transition_has_arrived) {
       if (next < 3 || there) return std::nullopt;
       return transfer(2, dead);
     };
-    config.arrived = [&] {
+    config.arrived = [&](program const&, outcome const&) {
       ++arrived;
       there = true;
     };

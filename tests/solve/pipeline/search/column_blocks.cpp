@@ -110,7 +110,7 @@ TEST(column_blocks, no_split_of_ranks_stages_and_micro_batches_has_a_lower_bound
       ASSERT_EQ(found.value_or(std::numeric_limits<ticks>::max()), wanted);
       if (!found) continue;
       for (bool const few : {false, true}) {
-        std::int32_t used = 0, microbatches = 0;
+        std::int32_t used = 0, dealt = 0;
         for (auto const& b : search.under(*found, {.chains = chains, .few = few})) {
           EXPECT_LE(bound_of(losses, b), *found);
           EXPECT_LE(b.widest(), chains ? 1 : ranks);
@@ -121,10 +121,10 @@ TEST(column_blocks, no_split_of_ranks_stages_and_micro_batches_has_a_lower_bound
           }
           EXPECT_EQ(at, job.stages);
           used += b.ranks();
-          microbatches += b.microbatches;
+          dealt += b.microbatches;
         }
         EXPECT_LE(used, ranks);
-        EXPECT_EQ(microbatches, job.total_microbatches());
+        EXPECT_EQ(dealt, job.total_microbatches());
       }
       EXPECT_TRUE(search.under(*found - 1, {.chains = chains}).empty());
     }
