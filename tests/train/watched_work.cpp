@@ -13,7 +13,7 @@
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/thread_executor.hpp"
 #include "shunt/simulate/cost_model.hpp"
-#include "shunt/train/best_policy.hpp"
+#include "shunt/train/oobleck_policy.hpp"
 #include "shunt/train/pipeline_run.hpp"
 #include "shunt/train/policy_run.hpp"
 #include "shunt/train/stretched_work.hpp"
@@ -111,12 +111,12 @@ TEST(slow_watched_work, another_judge_takes_over) {
 }
 
 // The policy that moves layers: a rank is found before a loss, and is slow in the plan after it.
-TEST(slow_watched_work, under_a_policy_that_moves_layers) {
+TEST(slow_watched_work, under_a_policy_without_an_answer) {
   auto const t = dense_training(3, 2, 4, 12);
   rank_id const slow = t.job.rank_of({1, 1}), lost = t.job.rank_of({0, 0});
   slow_work work(t);
   work.stretch_by({{slow, 6, 1}});
-  pipeline_run run(work, best_policy<>{});
+  pipeline_run run(work, oobleck_policy<>{});
   ticks const calm = run.plan().period;
   run.watch({.tolerated = 1.7});
   EXPECT_EQ(run.plan().period, calm);
