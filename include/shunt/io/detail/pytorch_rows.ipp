@@ -163,7 +163,7 @@ SHUNT_INLINE void pytorch_rows::write(std::ostream& out) const {
       separator = ",";
     };
     auto next = std::partition_point(extras_.begin(), extras_.end(),
-                                     [&](auto const& e) { return e.rank < r; });
+                                     [&](extra const& e) { return e.rank < r; });
     auto const& list = plan_.order[r];
     for (std::size_t i = 0; i <= list.size(); ++i) {
       for (;
