@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <thread>
 #include <type_traits>
 #include <vector>
 
@@ -18,7 +17,6 @@
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/thread_executor.hpp"
 #include "shunt/problem/worker_losses.hpp"
-#include "shunt/simulate/cost_model.hpp"
 #include "shunt/solve/pipeline/bamboo_rendezvous.hpp"
 #include "shunt/solve/pipeline/zb_h1.hpp"
 #include "shunt/train/bamboo_policy.hpp"
@@ -26,11 +24,10 @@
 #include "shunt/train/drop_policy.hpp"
 #include "shunt/train/oobleck_policy.hpp"
 #include "shunt/train/regroup_policy.hpp"
-#include "shunt/train/stretched_work.hpp"
-#include "shunt/train/watched_work.hpp"
 #include "support/dense_training.hpp"
 #include "support/random_cases.hpp"
 #include "support/refusals.hpp"
+#include "support/slow_dense_work.hpp"
 
 namespace shunt::tests::policy_run_test {
 namespace {
@@ -329,22 +326,6 @@ TEST(policy_run, a_rank_that_waited_takes_a_part_again) {
       EXPECT_GE(all.run.changes()[1].copies, 1);
     }
 }
-
-// Operations that take what the job says, a tick as 150 microseconds, and are watched.
-class timed_work : public dense_work {
- public:
-  explicit timed_work(pipeline_training const& t) : dense_work(dense_work_of(t)), costs_(t.job) {}
-  void operator()(rank_id r, task const& t) {
-    auto const end =
-        std::chrono::steady_clock::now() + std::chrono::microseconds(150) * costs_.compute(r, t.op);
-    dense_work::operator()(r, t);
-    std::this_thread::sleep_until(end);
-  }
-
- private:
-  job_costs costs_;
-};
-using slow_work = watched_work<stretched_work<timed_work>>;
 
 // A rank becomes slow and gives away layers, another one dies, and a third: the same bits.
 TEST(best_policy_run, slow_ranks_and_losses_leave_the_same_bits) {

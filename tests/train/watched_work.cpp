@@ -6,37 +6,21 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/thread_executor.hpp"
-#include "shunt/simulate/cost_model.hpp"
 #include "shunt/train/oobleck_policy.hpp"
 #include "shunt/train/pipeline_run.hpp"
 #include "shunt/train/policy_run.hpp"
 #include "shunt/train/stretched_work.hpp"
 #include "support/dense_training.hpp"
+#include "support/slow_dense_work.hpp"
 
 namespace shunt::tests::watched_work_test {
 namespace {
 
-// Operations that take what the job says, a tick as 150 microseconds.
-class timed_work : public dense_work {
- public:
-  explicit timed_work(pipeline_training const& t) : dense_work(dense_work_of(t)), costs_(t.job) {}
-  void operator()(rank_id r, task const& t) {
-    auto const end =
-        std::chrono::steady_clock::now() + std::chrono::microseconds(150) * costs_.compute(r, t.op);
-    dense_work::operator()(r, t);
-    std::this_thread::sleep_until(end);
-  }
-
- private:
-  job_costs costs_;
-};
-using slow_work = watched_work<stretched_work<timed_work>>;
 static_assert(pipeline_trainee<slow_work>);
 static_assert(watchable<slow_work>);
 
