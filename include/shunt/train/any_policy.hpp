@@ -21,12 +21,14 @@ class any_policy {
  public:
   std::string name{};
   std::int64_t every = 0;
+  bool follows_paces = false;
 
   template <training_policy P>
     requires(!std::same_as<P, any_policy>)
   any_policy(P policy)
       : name(policy.name),
         every(policy.every),
+        follows_paces(shunt::follows_paces(policy)),
         next_(policy),
         schedule_([policy](pipeline_job const& job) { return policy.schedule(job); }),
         start_([policy](pipeline_job const& job) { return start_under(policy, job); }) {

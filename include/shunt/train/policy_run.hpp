@@ -189,7 +189,7 @@ class pipeline_run<Work, Policy> {
       return std::nullopt;
     }
     bool const stay = whole && !now_.interim;
-    if (stay && !planner_.follows_paces()) return keep_parts();
+    if (stay && !follows_paces(planner_.policy())) return keep_parts();
     auto answer = planner_.next(now_, dead);
     if (stay && !answer.has_plan()) return keep_parts();
     reason_ = answer.reason;

@@ -37,8 +37,8 @@ struct situation {
 /// interrupted iteration is done again.
 ///
 /// After an `interim` arrangement's iteration `p(situation)` is asked without a loss: no rank of
-/// `now` is dead. So is a policy with a member `follows_paces` where other ranks are slow than
-/// before. `p.start(job)`, where there is
+/// `now` is dead. So is a policy whose member `follows_paces` is true where other ranks are slow
+/// than before. `p.start(job)`, where there is
 /// one, is the arrangement in which a run begins. `p.repeated(arrangement, schedule)`, where there
 /// is one, adds redundant forwards to a schedule of the arrangement's job, or returns nothing.
 ///
@@ -61,6 +61,15 @@ template <training_policy P>
     return policy.start(job);
   else
     return starting_arrangement(job);
+}
+
+/// Returns whether the policy is asked where other ranks are slow than before.
+template <training_policy P>
+[[nodiscard]] constexpr bool follows_paces(P const& policy) {
+  if constexpr (requires { policy.follows_paces; })
+    return policy.follows_paces;
+  else
+    return false;
 }
 
 /// Returns the schedule of an arrangement or, where it has none, the policy's for its job.

@@ -59,10 +59,10 @@ struct pipeline_starts {
   std::vector<std::int32_t> finished{};
   ticks latest = 0;
   /// By rank, in the order of the list: where reductions stand among the operations, where a rank
-  /// steps a stage before operations of another one; otherwise empty, and reductions stand before
-  /// the steps. A reduction stands before the first operation that starts later than the stage
-  /// ends on all ranks, in the order of running where they start at one time. So all waits point
-  /// back in this order.
+  /// steps a stage before operations of another one, or steps two stages that unlike ranks step;
+  /// otherwise empty, and reductions stand before the steps. A reduction stands before the first
+  /// operation that starts later than the stage ends on all ranks, in the order of running where
+  /// they start at one time. So all waits point back in this order.
   indexed<rank_id, std::vector<reduction_place>> reductions{};
 };
 

@@ -48,12 +48,13 @@ class start_finder {
         if (o.kind != op_kind::step) {
           ++stage_[o.stage.index()].left;
           ++left_[group(o)];
-          steps_amid_ = steps_amid_ || stepped;
+          places_ = places_ || stepped;
         } else {
           stepped = true;
         }
     }
-    if (steps_amid_) turns_.resize(ranks_.size());
+    places_ = places_ || (schedule_.staggered_step && groups_differ());
+    if (places_) turns_.resize(ranks_.size());
     for (std::int32_t r = job_.ranks(); r-- > 0;) runnable_.push_back(r);
     while (!runnable_.empty()) {
       rank_id const r = runnable_.back();
@@ -64,7 +65,7 @@ class start_finder {
     for (rank_id r : ids<rank_id>(job_.ranks()))
       if (ranks_[r.index()].next < static_cast<std::int32_t>(schedule_.order[r].size()))
         throw invalid_program("the orders of the ranks wait for each other");
-    if (steps_amid_) place_reductions();
+    if (places_) place_reductions();
     return std::move(found_);
   }
 
@@ -95,6 +96,24 @@ class start_finder {
     ticks end = 0;
     std::int32_t turn = 0;  // number of its last operation
   };
+
+  // Returns whether a rank steps two stages that unlike ranks step.
+  [[nodiscard]] SHUNT_CONSTEXPR bool groups_differ() const {
+    std::vector<std::vector<std::int32_t>> steppers(stage_.size());
+    for (rank_id const r : ids<rank_id>(job_.ranks()))
+      for (operation const& o : schedule_.order[r])
+        if (o.kind == op_kind::step) steppers[o.stage.index()].push_back(r.value());
+    for (auto const& list : schedule_.order) {
+      std::vector<std::int32_t> const* first = nullptr;
+      for (operation const& o : list) {
+        if (o.kind != op_kind::step) continue;
+        auto const& own = steppers[o.stage.index()];
+        if (first != nullptr && *first != own) return true;
+        first = &own;
+      }
+    }
+    return false;
+  }
 
   // Orders stages by the end of their last operations. Operations may take no time: stages that
   // end together are in the order of running. Stages without operations are first.
@@ -131,7 +150,7 @@ class start_finder {
   // Notes that the next operation of a rank, or the next pair, starts.
   SHUNT_CONSTEXPR void take_turn(rank_id r, ticks start) {
     ++turn_;
-    if (steps_amid_) turns_[r.index()].push_back({start, turn_, ranks_[r.index()].next});
+    if (places_) turns_[r.index()].push_back({start, turn_, ranks_[r.index()].next});
   }
 
   [[nodiscard]] SHUNT_CONSTEXPR std::size_t group(operation const& o) const {
@@ -251,8 +270,8 @@ class start_finder {
   std::vector<ticks> ready_{};
   std::vector<std::int32_t> before_step_{};
   std::int32_t turn_ = 0;
-  bool steps_amid_ = false;                 // operations of another stage stand behind a step
-  std::vector<std::vector<turn>> turns_{};  // by rank; empty unless steps_amid_
+  bool places_ = false;                     // reductions have places of their own
+  std::vector<std::vector<turn>> turns_{};  // by rank; empty unless places_
 };
 
 SHUNT_CONSTEXPR pipeline_starts starts_of(pipeline_job const& job,

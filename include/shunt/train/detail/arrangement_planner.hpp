@@ -41,10 +41,6 @@ class arrangement_planner {
     latest_ = kept_ = slow_verdicts(static_cast<std::size_t>(training_.job.ranks()));
   }
   [[nodiscard]] bool watches() const { return watch_ != nullptr; }
-  /// Returns whether the policy answers slow ranks: it says `follows_paces`.
-  [[nodiscard]] static constexpr bool follows_paces() {
-    return requires { Policy::follows_paces; };
-  }
   /// Returns whether all is planned by what ranks know before this iteration.
   [[nodiscard]] bool serves(std::int64_t next) const {
     return watch_ == nullptr || same_factors(watch_->before(next), latest_);
