@@ -20,6 +20,7 @@
 #include "shunt/program/timeline.hpp"
 #include "shunt/train/arrangement.hpp"
 #include "shunt/train/detail/arrangement_planner.hpp"
+#include "shunt/train/detail/followed_paces.hpp"
 #include "shunt/train/detail/next_part.hpp"
 #include "shunt/train/pipeline_run.hpp"
 #include "shunt/train/pipeline_training.hpp"
@@ -77,8 +78,9 @@ class pipeline_run<Work, Policy> {
   void watch(slow_watch_config const& config = {})
     requires watchable<Work>
   {
-    work_.watch(training_.job, config);
-    planner_.watch(*work_.watching());
+    if (training_.job.uneven())
+      throw invalid_problem("costs", "differ by worker or micro-batch: slow ranks are not found");
+    paces_.watch(training_.job, config);
     plan_ = planned_for(now_);
   }
 
@@ -111,7 +113,7 @@ class pipeline_run<Work, Policy> {
   /// Throws invalid_problem where there is none.
   [[nodiscard]] planned_iteration plan_after(
       std::vector<std::vector<rank_id>> const& losses) const {
-    return planned_for(planner_.after(start(), losses));
+    return planned_for(planner_.after(start(), losses, paces_.verdicts()));
   }
 
   /// Trains all iterations, or those before the first that has no plan.
@@ -133,8 +135,7 @@ class pipeline_run<Work, Policy> {
     from.arrived = [&](program const& p, outcome const& o) { arrive(bytes_received(p, o.done)); };
     from.pause_before = [&](std::int64_t first) { return stop_ = stop_after(first, from.end); };
     from.salvage = nullptr;
-    if (planner_.watches())
-      from.plan_serves = [&](std::int64_t next) { return planner_.serves(next); };
+    paces_.end_sessions(from);
     work_.fit(*plan_.iteration);
     recovery_report all;
     for (;;) {
@@ -165,11 +166,14 @@ class pipeline_run<Work, Policy> {
     return first + std::min(end - first, every_ - first % every_);
   }
   [[nodiscard]] planned_iteration planned_for(arrangement const& a) const {
-    return planner_(a, work_.tensors());
+    return planner_(a, paces_.verdicts(), work_.tensors());
   }
-  // What runs of a plan, for which there is room afterwards.
+  // What runs of a plan, for which there is room afterwards: all live ranks tell their pace and
+  // hear the verdicts, those that wait as well.
   [[nodiscard]] program fitting(planned_iteration const& plan, arrangement const& a) {
-    auto p = planner_.running(plan, a, dead_);
+    auto const judge = a.members[a.job.live_holders(a.job.stages - 1).front().index()];
+    auto p = paces_.told(*plan.iteration, judge,
+                         waiting_ranks(stages_held(a, training_.job.ranks()), dead_));
     work_.fit(p);
     return p;
   }
@@ -179,8 +183,9 @@ class pipeline_run<Work, Policy> {
     next_part_.reset();
     reason_ = {};
     dead_.assign(dead.begin(), dead.end());
-    bool const aged = planner_.take_verdicts(next_, [&](auto const& v) { on_slow(v, next_); }),
-               whole = !has_lost(now_, dead), ended = began_ && next_ >= stop_;
+    if (paces_.take(next_)) on_slow(paces_.verdicts(), next_);
+    bool const aged = paces_.aged(), whole = !has_lost(now_, dead),
+               ended = began_ && next_ >= stop_;
     if (whole && !aged && !(now_.interim && ended)) return fitting(plan_, now_);
     if (began_ && !ended && !(whole && aged))
       interrupted_ = std::max(interrupted_.value_or(next_), next_);
@@ -190,7 +195,7 @@ class pipeline_run<Work, Policy> {
     }
     bool const stay = whole && !now_.interim;
     if (stay && !follows_paces(planner_.policy())) return keep_parts();
-    auto answer = planner_.next(now_, dead);
+    auto answer = planner_.next(now_, dead, paces_.verdicts());
     if (stay && !answer.has_plan()) return keep_parts();
     reason_ = answer.reason;
     if (!answer.has_plan()) return std::nullopt;
@@ -207,7 +212,7 @@ class pipeline_run<Work, Policy> {
 
   // Other ranks are slow, and all keep their stages.
   program keep_parts() {
-    planner_.keep();
+    paces_.keep();
     plan_ = planned_for(now_);
     on_plan(plan_, next_);
     return fitting(plan_, now_);
@@ -238,7 +243,7 @@ class pipeline_run<Work, Policy> {
     work_.rearrange(part.after, part.change.next.job.microbatches, next_);
     now_ = part.change.next;
     plan_ = std::move(part.plan);
-    planner_.keep();
+    paces_.keep();
     static_cast<void>(fitting(plan_, now_));
     part.change.iteration = next_;
     part.change.bytes = bytes;
@@ -271,6 +276,7 @@ class pipeline_run<Work, Policy> {
   pipeline_training const training_;
   detail::arrangement_planner<Policy> planner_;
   std::int64_t const every_;
+  detail::followed_paces<Work> paces_{work_};
   arrangement now_{};  // who has the state before iteration `next_`
   planned_iteration plan_{};
   std::optional<detail::next_part> next_part_{};

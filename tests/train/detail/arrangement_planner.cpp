@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <span>
-#include <string>
 #include <vector>
 
 #include "shunt/train/best_policy.hpp"
@@ -15,53 +13,35 @@ namespace {
 
 using planner = detail::arrangement_planner<best_policy<>>;
 
-TEST(arrangement_planner, without_a_watch_plans_run_as_they_are) {
+TEST(arrangement_planner, follows_a_policy_through_losses) {
   auto const t = dense_training(2, 2, 2);
-  planner plans(t, {});
+  planner const plans(t, {});
   auto const start = starting_arrangement(t.job);
-  auto const plan = plans(start, dense_work_of(t).tensors());
-  EXPECT_EQ(plans.running(plan, start, {}), *plan.iteration);
-  EXPECT_TRUE(plans.serves(3));
-  EXPECT_FALSE(plans.take_verdicts(3, [](slow_verdicts const&) { FAIL(); }));
-  EXPECT_EQ(plans.after(start, {}), start);
+  EXPECT_EQ(plans.after(start, {}, {}), start);
   std::vector<rank_id> const lost{1};
-  auto const next = plans.after(start, {lost});
-  EXPECT_EQ(next, plans.next(start, lost).plan);
-  EXPECT_EQ(field_of([&] { (void)plans.after(start, {{1, 3}}); }), "plan");
+  auto const next = plans.after(start, {lost}, {});
+  EXPECT_EQ(next, plans.next(start, lost, {}).plan);
+  EXPECT_EQ(field_of([&] { (void)plans.after(start, {{1, 3}}, {}); }), "plan");
 }
 
-TEST(arrangement_planner, verdicts_age_plans_and_count_in_periods) {
+TEST(arrangement_planner, slow_ranks_count_in_periods_and_the_policy_answers_them) {
   auto const t = dense_training(2, 2, 4);
-  planner plans(t, {});
-  slow_watch watch(t.job);
-  plans.watch(watch);
+  planner const plans(t, {});
   auto const start = starting_arrangement(t.job);
   auto const tensors = dense_work_of(t).tensors();
-  auto const before = plans(start, tensors);
-  auto const running = plans.running(before, start, {});
-  EXPECT_GT(running.instructions(), before.iteration->instructions());
   slow_verdicts verdicts(4);
+  auto const before = plans(start, verdicts, tensors);
+  EXPECT_EQ(before.period, plans(start, {}, tensors).period);
   verdicts[1] = {.sixteenths = 32, .iterations = 2, .confidence = 1};
-  watch.hear(2, std::as_bytes(std::span(verdicts.items())));
-  EXPECT_TRUE(plans.serves(2));
-  EXPECT_FALSE(plans.serves(3));
-  int told = 0;
-  EXPECT_TRUE(plans.take_verdicts(3, [&](slow_verdicts const& now) {
-    ++told;
-    EXPECT_TRUE(now[1].slow());
-  }));
-  EXPECT_TRUE(plans.serves(3));
-  EXPECT_TRUE(plans.take_verdicts(3, [&](slow_verdicts const&) { ++told; }));
-  EXPECT_EQ(told, 1);
-  auto const slow = plans(start, tensors);
-  EXPECT_GT(slow.period, before.period);
-  EXPECT_LE(slow.period, 2 * before.period);
-  auto const next = plans.next(start, {});
+  auto const slow = plans(start, verdicts, tensors);
+  auto const in_ticks = [](planned_iteration const& p) { return static_cast<double>(p.period); };
+  EXPECT_EQ(slow.parts, slow_verdict::normal);
+  EXPECT_GT(in_ticks(slow), in_ticks(before));
+  EXPECT_LE(in_ticks(slow), 2 * in_ticks(before));
+  auto const next = plans.next(start, {}, verdicts);
   ASSERT_TRUE(next.has_plan());
-  EXPECT_LE(static_cast<double>(plans(next.plan, tensors).period), next.objective + 1);
-  EXPECT_LT(next.objective, static_cast<double>(slow.period));
-  plans.keep();
-  EXPECT_FALSE(plans.take_verdicts(4, [&](slow_verdicts const&) { ++told; }));
+  EXPECT_LE(in_ticks(plans(next.plan, verdicts, tensors)), next.objective + 1);
+  EXPECT_LE(next.objective, in_ticks(slow));
 }
 
 }  // namespace

@@ -43,6 +43,9 @@ TEST(slow_followed_paces, change_from_the_iteration_after_they_are_heard) {
   EXPECT_FALSE(paces.take(3));
   EXPECT_TRUE(paces.take(4));
   EXPECT_EQ(paces.verdicts()[1].factor(), 2);
+  EXPECT_TRUE(paces.aged());
+  paces.keep();
+  EXPECT_FALSE(paces.aged());
   EXPECT_TRUE(run.plan_serves(9));
   EXPECT_FALSE(paces.take(4));
   paces.forget();

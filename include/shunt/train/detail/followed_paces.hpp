@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include "shunt/core/id.hpp"
@@ -27,7 +28,7 @@ class followed_paces {
     requires watchable<Work>
   {
     work_.watch(job, config);
-    verdicts_ = slow_verdicts(static_cast<std::size_t>(job.ranks()));
+    verdicts_ = kept_ = slow_verdicts(static_cast<std::size_t>(job.ranks()));
   }
 
   /// Returns the verdicts of the plan in force, by rank; none where nothing watches.
@@ -42,6 +43,11 @@ class followed_paces {
     return !same_factors(before, verdicts_);
   }
 
+  /// The plan in force is made by the verdicts.
+  void keep() { kept_ = verdicts_; }
+  /// Returns whether the plan in force was made by other factors.
+  [[nodiscard]] bool aged() const { return !same_factors(kept_, verdicts_); }
+
   /// A rank that joins knows of no verdict.
   void forget() {
     if (auto* const watch = watching()) watch->forget();
@@ -55,11 +61,17 @@ class followed_paces {
       };
   }
 
-  /// Adds to an iteration what ranks tell each other.
+  /// Returns an iteration with what its ranks, and those beside it, tell each other.
+  [[nodiscard]] program told(program iteration, rank_id judge,
+                             std::span<rank_id const> beside = {}) const {
+    auto* const watch = watching();
+    if (watch == nullptr) return iteration;
+    return with_pace(std::move(iteration), judge, watch->sizes(), beside);
+  }
+  /// Adds to an iteration what its ranks tell each other.
   void tell_in(planned_iteration& plan, rank_id judge) const {
-    if (auto* const watch = watching())
-      plan.iteration =
-          std::make_shared<program const>(with_pace(*plan.iteration, judge, watch->sizes()));
+    if (watching() != nullptr)
+      plan.iteration = std::make_shared<program const>(told(*plan.iteration, judge));
   }
 
  private:
@@ -71,7 +83,7 @@ class followed_paces {
   }
 
   Work& work_;
-  slow_verdicts verdicts_{};
+  slow_verdicts verdicts_{}, kept_{};
 };
 
 }  // namespace shunt::detail
