@@ -65,7 +65,8 @@ if(factor LESS 2 OR from LESS 4 OR from GREATER 9)
   fail("train.json: found ${factor} times as slow, planned for from ${from} on")
 endif()
 
-# Policies: ours finds the worker and moves layers for it, and after a loss; those that have no answer say so.
+# Policies: ours finds the worker and moves layers for it, and after a loss; those that have no
+# answer say so.
 slow(11 "${moved}.*best: pipelines of .*${table}.* 1:2x3 +11 " --slow 1:2x3@2 --kill
   0:1@8 --timeout 40 --policy best)
 foreach(policy IN ITEMS oobleck drop regroup bamboo)
