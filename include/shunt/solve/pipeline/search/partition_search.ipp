@@ -159,7 +159,7 @@ SHUNT_INLINE void partition_search::deal(std::int32_t chunks) {
     // Short jobs are ordered by recipes, long ones by feeding ranks until their start is over.
     std::int64_t const most =
         std::min(many * job_.ranks, static_cast<std::int32_t>(job_.layers.size()));
-    bool const brief = 600 * job_.microbatches * most < effort_;
+    bool const brief = 2'000 * job_.microbatches * most < effort_;
     dealt_stages stages(job_, many * job_.ranks, chunks, !brief);
     if (!stages.complete()) continue;
     auto const count = static_cast<std::int64_t>(stages.now().rank_of.size());
