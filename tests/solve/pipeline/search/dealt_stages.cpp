@@ -42,7 +42,7 @@ TEST(dealt_stages, all_layers_are_dealt_and_ranks_end_earlier) {
     auto const layers = ranks * chunks + random.roll(0, 20);
     auto const microbatches = random.roll(1, 8);
     auto const job = random_layers(random, layers, ranks, microbatches, 20);
-    detail::dealt_stages dealt(job, ranks * random.roll(1, chunks), chunks, n % 2 == 0);
+    detail::dealt_stages dealt(job, ranks * random.roll(1, chunks), chunks);
     if (!dealt.complete()) continue;
     std::vector<ticks> more;
     for (int r = 0; r < ranks; ++r) more.push_back(random.roll(0, 300));
@@ -72,7 +72,7 @@ TEST(dealt_stages, all_layers_are_dealt_and_ranks_end_earlier) {
 // from there. Rank 1 waits for t = 6 and again from 12 to 24, for 1 - 6 / (1.2 t / 2).
 TEST(dealt_stages, a_rank_idles_while_it_has_less_forwards_than_its_part) {
   auto const job = layers_of({{6, 0, 0}, {6, 0, 0}, {12, 0, 0}, {12, 0, 0}}, 2, 4);
-  detail::dealt_stages const dealt(job, 4, 2, true);
+  detail::dealt_stages const dealt(job, 4, 2);
   EXPECT_EQ(dealt.now().rank_of, (std::vector<std::size_t>{0, 1, 0, 1}));
   // by layers: rank 1 idles 6, and the third layer's 12 ticks x (1 - 6 / (0.6 x 12)) = 2
   EXPECT_EQ(dealt.expected_idle(), (std::vector<ticks>{0, 8}));
@@ -82,7 +82,7 @@ TEST(dealt_stages, a_long_last_layer_has_a_rank_that_takes_little_else) {
   std::vector<std::vector<ticks>> costs(32, {2, 2, 2});
   costs.push_back({40, 40, 40});
   auto const job = layers_of(costs, 4, 8);
-  detail::dealt_stages dealt(job, 16, 8, true);
+  detail::dealt_stages dealt(job, 16, 8);
   ASSERT_TRUE(dealt.complete());
   dealt.improve(std::vector<ticks>(4, 0), 0, 2'000);
   auto const work = work_of(job, dealt);
@@ -92,13 +92,13 @@ TEST(dealt_stages, a_long_last_layer_has_a_rank_that_takes_little_else) {
 TEST(dealt_stages, ticks_of_any_size_are_dealt_alike) {
   random_cases random(3);
   auto job = random_layers(random, 40, 4, 16, 20);
-  detail::dealt_stages small(job, 16, 8, true);
+  detail::dealt_stages small(job, 16, 8);
   for (auto& l : job.layers) {
     l.forward <<= 30;
     l.backward_input <<= 30;
     l.backward_weight <<= 30;
   }
-  detail::dealt_stages large(job, 16, 8, true);
+  detail::dealt_stages large(job, 16, 8);
   std::vector<ticks> const none(4, 0);
   small.improve(none, 2, 3'000);
   large.improve(none, 2, 3'000);

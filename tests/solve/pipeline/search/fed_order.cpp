@@ -23,7 +23,7 @@ namespace {
 using namespace detail;
 
 pipeline_job dealt(layer_job const& job, std::int32_t chunks) {
-  dealt_stages const stages(job, chunks * job.ranks, chunks, true);
+  dealt_stages const stages(job, chunks * job.ranks, chunks);
   return pipeline_job_of(job, ranges_of(stages.now().borders), stages.layout());
 }
 

@@ -37,9 +37,8 @@ class dealt_stages {
   };
 
   /// Deals at most `stages` stages, of which a rank has at most `chunks`.
-  /// `apart`: no move puts two stages in a row on one rank, which makes one of them.
   /// Requires a valid job of one pipeline, and ranks <= stages <= ranks x chunks.
-  dealt_stages(layer_job const& job, std::int32_t stages, std::int32_t chunks, bool apart);
+  dealt_stages(layer_job const& job, std::int32_t stages, std::int32_t chunks);
 
   /// Returns whether every rank has a stage.
   [[nodiscard]] bool complete() const;
@@ -47,11 +46,16 @@ class dealt_stages {
   [[nodiscard]] stage_layout layout() const;
   /// Returns the work of each rank, of all micro-batches.
   [[nodiscard]] std::vector<ticks> work() const;
+  /// Returns the forwards before the first stage of each rank.
+  [[nodiscard]] std::vector<ticks> starts() const;
   /// Returns what each rank is expected to idle.
   [[nodiscard]] std::vector<ticks> expected_idle() const;
 
   /// Goes back to a state of this object.
   void restore(state const& to);
+  /// Makes the last end of a rank earlier, where rank r idles for `idle[r]`: takes moves after
+  /// which the later one of two ranks ends no later. Stages in a row may come to one rank.
+  void balance(std::vector<ticks> const& idle, std::int64_t moves);
   /// Looks for earlier ends of the ranks, where rank r ends after its work, `weight` times what it
   /// is expected to idle, and `more[r]` ticks. The last deals are about equally good, and differ.
   void improve(std::vector<ticks> const& more, ticks weight, std::int64_t moves);
@@ -75,7 +79,6 @@ class dealt_stages {
 
   layer_job const& job_;
   std::int32_t chunks_;
-  bool apart_;
   int shift_ = 0;                            // of ticks to the units of moves
   std::vector<ticks> forward_{0}, work_{0};  // of the layers before l
   std::vector<ticks> pace_{0};  // sum over the layers before l of forward / (1.2 t / N), / 2^16

@@ -11,8 +11,8 @@
 namespace shunt::detail {
 
 SHUNT_INLINE dealt_stages::dealt_stages(layer_job const& job, std::int32_t stages,
-                                        std::int32_t chunks, bool apart)
-    : job_(job), chunks_(chunks), apart_(apart) {
+                                        std::int32_t chunks)
+    : job_(job), chunks_(chunks) {
   for (auto const& l : job.layers) {
     forward_.push_back(forward_.back() + l.forward);
     work_.push_back(work_.back() + l.forward + l.backward_input + l.backward_weight);
@@ -122,6 +122,13 @@ SHUNT_INLINE std::vector<ticks> dealt_stages::work() const {
   return all;
 }
 
+SHUNT_INLINE std::vector<ticks> dealt_stages::starts() const {
+  std::vector<ticks> all;
+  for (auto const& own : stages_of_)
+    all.push_back(own.empty() ? 0 : forward_[static_cast<std::size_t>(now_.borders[own.front()])]);
+  return all;
+}
+
 SHUNT_INLINE std::vector<ticks> dealt_stages::expected_idle() const {
   std::vector<ticks> all;
   for (std::size_t r = 0; r < load_.size(); ++r) all.push_back(idle(r) << shift_);
@@ -157,7 +164,6 @@ SHUNT_INLINE ticks dealt_stages::idle(std::size_t rank) const {
 
 SHUNT_INLINE bool dealt_stages::meets_itself(std::size_t stage) const {
   auto const own = now_.rank_of[stage];
-  if (!apart_) return false;
   return (stage > 0 && now_.rank_of[stage - 1] == own) ||
          (stage + 1 < now_.rank_of.size() && now_.rank_of[stage + 1] == own);
 }
@@ -215,6 +221,43 @@ SHUNT_INLINE void dealt_stages::apply(move const& m, bool back) {
   auto const from = back ? m.to : m.from, to = back ? m.from : m.to;
   give(m.stage, from, to);
   if (m.kind == 0) give(m.other, to, from);
+}
+
+SHUNT_INLINE void dealt_stages::balance(std::vector<ticks> const& idle, std::int64_t moves) {
+  auto const stages = now_.rank_of.size(), ranks = load_.size();
+  auto const earlier = [&](std::size_t a, std::size_t b, ticks by) {
+    auto const end = [&](std::size_t r, ticks more) {
+      return idle[r] + job_.microbatches * (load_[r] + more);
+    };
+    return std::max(end(a, by), end(b, -by)) <= std::max(end(a, 0), end(b, 0));
+  };
+  for (std::int64_t n = 0; n < moves; ++n) {
+    move m{.stage = static_cast<std::size_t>(random_.below(stages)),
+           .kind = static_cast<std::int32_t>(random_.below(3))};
+    m.from = now_.rank_of[m.stage];
+    if (m.kind == 0) {  // two stages near to each other change ranks
+      m.other = std::min(stages - 1, m.stage + 1 + static_cast<std::size_t>(random_.below(ranks)));
+      m.to = now_.rank_of[m.other];
+      if (m.from == m.to || !earlier(m.from, m.to, work(m.other) - work(m.stage))) continue;
+    } else if (m.kind == 1) {  // a stage goes to another rank
+      m.to = static_cast<std::size_t>(random_.below(ranks));
+      if (m.to == m.from || stages_of_[m.from].size() == 1 ||
+          stages_of_[m.to].size() == static_cast<std::size_t>(chunks_) ||
+          !earlier(m.to, m.from, work(m.stage)))
+        continue;
+    } else {  // the border before a stage moves by a layer
+      m.by = random_.below(2) == 0 ? 1 : -1;
+      if (m.stage == 0 || m.from == now_.rank_of[m.stage - 1]) continue;
+      m.to = m.from;
+      m.from = now_.rank_of[m.stage - 1];
+      auto const at = static_cast<std::size_t>(now_.borders[m.stage]);
+      std::int32_t const moved = now_.borders[m.stage] + m.by;
+      if (moved <= now_.borders[m.stage - 1] || moved >= now_.borders[m.stage + 1]) continue;
+      ticks const more = m.by > 0 ? work_[at + 1] - work_[at] : work_[at - 1] - work_[at];
+      if (!earlier(m.from, m.to, more)) continue;
+    }
+    apply(m, false);
+  }
 }
 
 SHUNT_INLINE void dealt_stages::improve(std::vector<ticks> const& more, ticks weight,

@@ -62,8 +62,12 @@ class partition_search {
   void even_interleaved();
   /// Cuts anew for what the ranks idled under the best order, and orders that, some times over.
   void rebalance(candidate c);
-  /// Deals stages to ranks and orders them, some times over as above.
+  /// Deals stages to ranks and orders them, again and again, for what the ranks idled.
   void deal(std::int32_t chunks);
+  /// Where an order is a small part of the effort: by the search of `zero_bubble`.
+  void deal_brief(std::int32_t chunks);
+  /// By feeding ranks, until the start is over.
+  void deal_long(std::int32_t chunks);
   /// Moves borders of a candidate while that makes it faster.
   void move_borders(candidate c);
   void keep(candidate const& c, ticks makespan, pipeline_job job, pipeline_schedule schedule);

@@ -147,68 +147,88 @@ SHUNT_INLINE void partition_search::rebalance(candidate c) {
 }
 
 SHUNT_INLINE void partition_search::deal(std::int32_t chunks) {
+  auto const most =
+      std::min(static_cast<std::int64_t>(job_.layers.size()), std::int64_t{6} * job_.ranks);
+  if (2'000 * job_.microbatches * most < effort_)
+    deal_brief(chunks);
+  else
+    deal_long(chunks);
+}
+
+SHUNT_INLINE void partition_search::deal_brief(std::int32_t chunks) {
   using r = recipe;
   static constexpr recipe rules[] = {
       {}, {r::true_costs, r::way_twice}, {r::true_costs, r::way_thrice}, {r::true_costs, r::way}};
+  auto const until = effort_ / 8;
+  for (std::int32_t const many : {5, 4}) {
+    if (chunks < many) continue;
+    dealt_stages stages(job_, many * job_.ranks, chunks);
+    if (!stages.complete()) continue;
+    auto idle = stages.starts();
+    ticks least = nothing;
+    recipe favourite;
+    auto const end = many == 5 ? until + (left_ - until) / 2 : until;
+    for (int round = 0; round < 30 && !finished() && left_ > end; ++round) {
+      left_ -= effort_ / 500;
+      stages.balance(idle, effort_ / 50);
+      candidate c{.layout = stages.layout(), .borders = stages.now().borders, .bound = bound_};
+      if (round == 0)
+        for (recipe const& rule : rules) order(c, 1, {rule});
+      else
+        order(c, 1, {favourite});
+      if (c.idle.empty()) break;
+      for (std::size_t n = 0; n < idle.size(); ++n)
+        idle[n] = round == 0 ? c.idle[n] : (idle[n] + c.idle[n]) / 2;
+      if (c.found < least) least = c.found, favourite = c.favourite;
+    }
+  }
+}
+
+SHUNT_INLINE void partition_search::deal_long(std::int32_t chunks) {
   auto const until = effort_ / 8;
   ticks start = 0;  // ranks idle hardly after this time
   for (auto const& l : job_.layers) start += l.forward + l.backward_input;
   start += start / 3 + 4 * job_.transfer * job_.ranks;
   for (std::int32_t const many : {6, 4}) {
     if (chunks < many) continue;
-    // Short jobs are ordered by recipes, long ones by feeding ranks until their start is over.
-    std::int64_t const most =
-        std::min(many * job_.ranks, static_cast<std::int32_t>(job_.layers.size()));
-    bool const brief = 2'000 * job_.microbatches * most < effort_;
-    dealt_stages stages(job_, many * job_.ranks, chunks, !brief);
+    dealt_stages stages(job_, many * job_.ranks, chunks);
     if (!stages.complete()) continue;
-    auto const count = static_cast<std::int64_t>(stages.now().rank_of.size());
-    ticks const weight = brief ? 0 : 2;
-    auto const end = until + (left_ - until) * (many == 4 ? 0 : brief ? 4 : 1) / 10;
-    auto const improve = [&](std::vector<ticks> const& more, std::int64_t moves) {
-      left_ -= 2 * moves;
-      stages.improve(more, weight, moves);
+    auto const end = many == 6 ? until + (left_ - until) / 10 : until;
+    auto const moves =
+        std::min(effort_ / 160, 32 * static_cast<std::int64_t>(stages.now().rank_of.size()));
+    auto const improve = [&](std::vector<ticks> const& more, std::int64_t times) {
+      left_ -= 2 * times * moves;
+      stages.improve(more, 2, times * moves);
     };
-    auto const moves = std::min(effort_ / 160, 32 * count);
-    auto more = brief ? stages.expected_idle()
-                      : std::vector<ticks>(static_cast<std::size_t>(job_.ranks), 0);
-    improve(more, 4 * moves);
+    std::vector<ticks> more(static_cast<std::size_t>(job_.ranks), 0);
+    improve(more, 4);
     ticks least = nothing;
-    recipe favourite;
     auto best = stages.now();
     for (int round = 0; round < 40 && !finished() && left_ > end; ++round) {
       candidate c{.layout = stages.layout(), .borders = stages.now().borders, .bound = bound_};
       auto made = pipeline_job_of(job_, ranges_of(c.borders), c.layout);
       fed_order fed(made);
-      fed.run(brief ? winner_tree::never : start);
+      fed.run(start);
       left_ -= static_cast<std::int64_t>(fed.sequence().size());
-      c.idle = fed.idle();
-      auto const work = stages.work(), expected = stages.expected_idle();
+      auto const idle = fed.idle(), work = stages.work(), expected = stages.expected_idle();
       ticks last = 0;
-      for (std::size_t n = 0; n < work.size(); ++n) last = std::max(last, work[n] + c.idle[n]);
-      if (!brief && last < least) fed.run();
-      if (brief || last < least) {
+      for (std::size_t n = 0; n < work.size(); ++n) {
+        last = std::max(last, work[n] + idle[n]);
+        ticks const seen = idle[n] - 2 * expected[n];
+        more[n] = round == 0 ? seen : (7 * more[n] + 3 * seen) / 10;
+      }
+      if (last < least) {
+        least = last;
+        best = stages.now();
+        fed.run();
         zero_bubble_search search(made, false, bound_, operations(c));
         left_ -= search.chain().operations();
         search.evaluate(fed.sequence());
         if (search.best() < best_)
           keep(c, search.best(), made, search.chain().schedule(search.sequence(), false));
       }
-      if (brief) {
-        c.found = last;
-        if (round == 0)
-          for (recipe const& rule : rules) order(c, 1, {rule});
-        else
-          order(c, 1, {favourite});
-        last = c.found;
-      }
-      if (last < least) least = last, best = stages.now(), favourite = c.favourite;
-      for (std::size_t n = 0; n < work.size(); ++n) {
-        ticks const seen = c.idle[n] - weight * expected[n];
-        more[n] = round == 0 ? seen : (7 * more[n] + 3 * seen) / 10;
-      }
-      if (!brief && round % 5 == 4) stages.restore(best);
-      improve(more, moves);
+      if (round % 5 == 4) stages.restore(best);
+      improve(more, 1);
     }
   }
 }
