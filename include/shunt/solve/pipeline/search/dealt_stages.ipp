@@ -141,12 +141,14 @@ SHUNT_INLINE ticks dealt_stages::idle(std::size_t rank) const {
   std::size_t from = 0;
   auto const until = [&](std::size_t to) {
     // the layers from which on the rank has less than its part
-    ticks const part = (has * 5 * job_.ranks / 6) << shift_;
+    ticks const part = has * 5 * job_.ranks / 6;
+    auto const is_less = [&](ticks p, ticks before) { return p < before >> shift_; };
     auto const begin = forward_.begin();
     auto const at = [&](std::size_t layer) { return begin + static_cast<std::ptrdiff_t>(layer); };
     auto const first =
-        has == 0 ? from
-                 : static_cast<std::size_t>(std::upper_bound(at(from), at(to), part) - begin);
+        has == 0
+            ? from
+            : static_cast<std::size_t>(std::upper_bound(at(from), at(to), part, is_less) - begin);
     if (first < to) {
       ticks const runs = (has * (pace_[to] - pace_[first]) + (ticks{1} << 15)) >> 16;
       all += std::max<ticks>(0, time(to) - time(first) - runs);
