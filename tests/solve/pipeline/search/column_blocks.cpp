@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "shunt/problem/stage_costs.hpp"
 #include "support/losses.hpp"
 
 namespace shunt::tests::column_blocks_test {
@@ -88,6 +89,13 @@ ticks least_by_force(worker_losses const& losses, std::int32_t ranks, bool chain
   return split(all, ranks);
 }
 
+stage_costs costs_of(random_cases& random, std::int32_t stages) {
+  return {.forward = random.costs(stages, 1, 5),
+          .backward_input = random.costs(stages, 1, 5),
+          .backward_weight = random.costs(stages, 0, 5),
+          .step = random.roll(0, 2)};
+}
+
 TEST(column_blocks, no_split_of_ranks_stages_and_micro_batches_has_a_lower_bound) {
   random_cases random(3);
   for (int n = 0; n < 25; ++n) {
@@ -95,10 +103,7 @@ TEST(column_blocks, no_split_of_ranks_stages_and_micro_batches_has_a_lower_bound
                microbatches = random.roll(1, 2);
     auto losses = losses_of(pipelines, 1, layers, microbatches);
     auto& job = losses.job;
-    job.costs = {.forward = random.costs(job.stages, 1, 5),
-                 .backward_input = random.costs(job.stages, 1, 5),
-                 .backward_weight = random.costs(job.stages, 0, 5),
-                 .step = random.roll(0, 2)};
+    job.costs = costs_of(random, job.stages);
     job.transfer = random.roll(0, 2);
     losses.state = random.costs(job.stages, 1, 3);
     if (random.roll(0, 1) == 0) losses.state_limit = random.roll(3, 6);
@@ -192,10 +197,7 @@ TEST(column_blocks, no_mixture_of_two_kinds_of_ranks_has_a_lower_bound) {
   for (int n = 0; n < 40; ++n) {
     auto losses = losses_of(1, 1, random.roll(1, 3), random.roll(1, 4));
     auto& job = losses.job;
-    job.costs = {.forward = random.costs(job.stages, 1, 5),
-                 .backward_input = random.costs(job.stages, 1, 5),
-                 .backward_weight = random.costs(job.stages, 0, 5),
-                 .step = random.roll(0, 2)};
+    job.costs = costs_of(random, job.stages);
     job.transfer = random.roll(0, 2);
     auto kinds = alike(losses, random.roll(1, 3));
     kinds.push_back(kinds.front());
