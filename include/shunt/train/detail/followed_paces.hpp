@@ -31,7 +31,7 @@ class followed_paces {
     verdicts_ = kept_ = slow_verdicts(static_cast<std::size_t>(job.ranks()));
   }
 
-  /// Returns the verdicts of the plan in force, by rank; none where nothing watches.
+  /// Returns the verdicts that were taken last, by rank; none where nothing watches.
   [[nodiscard]] slow_verdicts const& verdicts() const { return verdicts_; }
 
   /// Takes what all ranks know of each other before this iteration.
@@ -43,7 +43,7 @@ class followed_paces {
     return !same_factors(before, verdicts_);
   }
 
-  /// The plan in force is made by the verdicts.
+  /// The plan in force was made by the verdicts that were taken last.
   void keep() { kept_ = verdicts_; }
   /// Returns whether the plan in force was made by other factors.
   [[nodiscard]] bool aged() const { return !same_factors(kept_, verdicts_); }
